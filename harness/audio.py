@@ -1,0 +1,154 @@
+"""Audio in: decode, mix to mono, resample, apply the clip recipe."""
+
+import struct
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import UserError
+
+Wave = npt.NDArray[np.float32]
+
+RESAMPLER_QUALITY = "HQ"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to a clip before an upstream sees it. The default leaves it whole.
+
+    ``duration`` (seconds) crops longer clips, keeping their ``crop`` part, and fills shorter ones with ``padding``: nothing, zeros at
+    the end, or the clip repeated. ``gain`` is in dB.
+    """
+
+    duration: float | None = None
+    crop: Literal["start", "centre"] = "start"
+    padding: Literal["none", "zeros", "repeat"] = "none"
+    gain: float = 0.0
+
+    def key(self) -> dict[str, object]:
+        """The recipe as plain values, for the encoder key."""
+        return asdict(self)
+
+    def __call__(self, wave: Wave, rate: int) -> Wave:
+        """Apply the recipe to a mono wave (sample,)."""
+        if self.gain:
+            wave = wave * np.float32(10 ** (self.gain / 20))
+        if self.duration is None:
+            return wave
+        length = round(self.duration * rate)
+        start = max(0, len(wave) - length) // 2 if self.crop == "centre" else 0
+        wave = wave[start : start + length]
+        if len(wave) < length and self.padding == "zeros":
+            wave = np.pad(wave, (0, length - len(wave)))
+        elif len(wave) < length and self.padding == "repeat":
+            wave = np.resize(wave, length)
+        return wave
+
+
+@dataclass(frozen=True)
+class Header:
+    """Length and rate of a file, read without decoding it."""
+
+    frames: int
+    rate: int
+
+
+def read_header(path: Path) -> Header:
+    """Read a file's header.
+
+    Raises:
+        UserError: the file is missing, empty, cut short, or of a format that libsndfile does not know.
+    """
+    import soundfile
+
+    if not path.is_file():
+        raise UserError(f"the audio file {path} is missing")
+    _refuse_cut_wav(path)
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"the audio file {path} cannot be read: {error.error_string.rstrip('.')}") from error
+    if info.frames == 0:
+        raise UserError(f"the audio file {path} is empty: it has no samples")
+    return Header(info.frames, info.samplerate)
+
+
+def read_mono(path: Path, start: float | None = None, stop: float | None = None) -> tuple[Wave, int]:
+    """Decode from ``start`` to ``stop`` (seconds) without decoding the rest, and average the channels.
+
+    Returns the wave (sample,), float32 in [-1, 1], and its rate in Hz.
+
+    Raises:
+        UserError: the file cannot be read, holds fewer samples than it declares, or samples that are not finite.
+    """
+    import soundfile
+
+    header = read_header(path)
+    first = round((start or 0.0) * header.rate)
+    last = header.frames if stop is None else round(stop * header.rate)
+    if not 0 <= first < last <= header.frames:
+        length = header.frames / header.rate
+        raise UserError(f"{path} lasts {length:.3f} s, so there is no stretch from {start or 0.0} s to {stop} s in it")
+    try:
+        with soundfile.SoundFile(path) as file:
+            file.seek(first)
+            wave = file.read(last - first, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"the audio file {path} cannot be read: {error.error_string.rstrip('.')}") from error
+    if len(wave) < last - first:
+        raise UserError(f"the audio file {path} is cut short: {len(wave)} of {last - first} samples are there")
+    mono: Wave = wave[:, 0] if wave.shape[1] == 1 else wave.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(mono).all():
+        raise UserError(f"the audio file {path} holds samples that are not finite (NaN or infinity)")
+    return mono, header.rate
+
+
+def load_wave(
+    path: Path, rate: int, recipe: Recipe, *, start: float | None = None, stop: float | None = None
+) -> Wave:
+    """A clip as an upstream sees it: decoded, mono, at ``rate`` Hz, through the recipe. Shape (sample,)."""
+    wave, given = read_mono(path, start, stop)
+    return np.ascontiguousarray(recipe(resample(wave, given, rate), rate))
+
+
+def resample(wave: Wave, given: int, rate: int) -> Wave:
+    """Resample a mono wave (sample,) from ``given`` to ``rate`` Hz with soxr."""
+    import soxr
+
+    if given == rate:
+        return wave
+    out: Wave = soxr.resample(wave, given, rate, quality=RESAMPLER_QUALITY)
+    return out
+
+
+@cache
+def resampler() -> str:
+    """Name, quality and version of the resampler: part of every encoder key, since it moves features."""
+    import soxr
+
+    return f"soxr {RESAMPLER_QUALITY} {soxr.__libsoxr_version__}"
+
+
+def _refuse_cut_wav(path: Path) -> None:
+    """Libsndfile reads a WAV that was cut short as if it were whole, so compare the sizes that its chunks declare."""
+    size = path.stat().st_size
+    if size == 0:
+        raise UserError(f"the audio file {path} is empty: it has no bytes")
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return
+        while len(chunk := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", chunk)
+            if name == b"data":
+                # A recorder that writes to a pipe cannot know the length and leaves the largest number.
+                if length < 0x7FFFFF00 and file.tell() + length > size:
+                    there = size - file.tell()
+                    raise UserError(f"the audio file {path} is cut short: {there:,} of {length:,} bytes of sound are there")
+                return
+            file.seek(length + length % 2, 1)
+    raise UserError(f"the audio file {path} is cut short: it has no sound in it")

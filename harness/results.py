@@ -1,0 +1,145 @@
+"""Results as files: one small JSON file per run, written whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UserError
+from harness.types import Candidate, FoldScore, Interval, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+#: The columns of :func:`load`.
+COLUMNS = (
+    "upstream",
+    "task",
+    "protocol",
+    "interface",
+    "head",
+    "metric",
+    "score",
+    "low",
+    "high",
+    "level",
+    "interval_method",
+    "groups",
+    "fold_std",
+    "seed_std",
+    "badges",
+    "clips",
+    "parameters",
+    "clips_per_second",
+    "device",
+    "created",
+    "key",
+)
+
+
+def file_name(result: Result) -> str:
+    """A name that a person can read and a file system can hold; the key makes it unique."""
+    words = (result.task, result.upstream, result.protocol)
+    safe = "__".join("".join(c if c.isalnum() or c in ".+" else "-" for c in word)[:60] for word in words)
+    return f"{safe}__{result.key[:12]}.json"
+
+
+def write(result: Result, folder: Path) -> Path:
+    """Write a result into a folder, atomically.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = folder / file_name(result)
+    try:
+        write_atomically(path, json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise UserError(f"the results folder {folder} cannot be written: {error.strerror}") from error
+    return path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside the path, then rename: a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> Result:
+    """Read one result.
+
+    Raises:
+        UserError: the file is no result, or of a newer schema.
+    """
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        if given["schema"] != SCHEMA:
+            raise UserError(f"{path} has schema {given['schema']}, and this version reads schema {SCHEMA}")
+        return _from_json(given)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no result of harness ({type(error).__name__}: {error})") from error
+
+
+def _from_json(given: Mapping[str, Any]) -> Result:
+    fields = dict(given)
+    fields["interval"] = Interval(**given["interval"])
+    fields["folds"] = tuple(FoldScore(**{**fold, "test": tuple(fold["test"])}) for fold in given["folds"])
+    fields["candidates"] = tuple(Candidate(**candidate) for candidate in given["candidates"])
+    fields["badges"] = tuple(map(str, given["badges"]))
+    fields["layer_weights"] = tuple(tuple(map(float, row)) for row in given["layer_weights"])
+    fields["score"] = float(given["score"])
+    return Result(**fields)
+
+
+def find(key: str, folder: Path) -> Result | None:
+    """The result of an earlier run with the same key, if there is one."""
+    path = next(iter(folder.glob(f"*__{key[:12]}.json")), None)
+    return None if path is None else read(path)
+
+
+def read_all(folder: Path) -> list[Result]:
+    """Every result in a folder, in the order of the file names.
+
+    Raises:
+        UserError: there is no such folder, or a file in it is no result.
+    """
+    if not folder.is_dir():
+        raise UserError(f"there is no results folder {folder}: `harness run` makes one")
+    return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def load(folder: str | Path) -> "pd.DataFrame":
+    """Every result in a folder as a table, one row each, with the columns :data:`COLUMNS`."""
+    import pandas as pd
+
+    return pd.DataFrame([row(result) for result in read_all(Path(folder))], columns=list(COLUMNS))
+
+
+def row(result: Result) -> dict[str, Any]:
+    """One result as a flat row."""
+    values = {
+        **asdict(result),
+        "low": result.interval.low,
+        "high": result.interval.high,
+        "level": result.interval.level,
+        "interval_method": result.interval.method,
+        "groups": result.interval.groups,
+        "badges": ", ".join(result.badges),
+        "clips": result.data.get("clips"),
+        "parameters": result.encoder.get("parameters"),
+        "clips_per_second": result.cost.get("clips_per_second"),
+        "device": result.environment.get("device"),
+    }
+    return {name: values[name] for name in COLUMNS}

@@ -1,0 +1,54 @@
+"""The selective scan of Mamba (Gu and Dao 2023, section 3.2), exact, on any device."""
+
+import torch
+from torch import Tensor
+
+#: How many float32 numbers of (frame, clip, width, state) are held at once: 4 MB, so that they stay in a CPU's cache.
+BLOCK = 1 << 20
+
+
+def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """Run the recurrence ``h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t``, ``y_t = <C_t, h_t> + D u_t`` from ``h_0 = 0``.
+
+    Args:
+        u, delta: (clip, frame, width); delta is positive.
+        A: (width, state), negative.
+        B, C: (clip, frame, state).
+        D: (width,).
+
+    Returns:
+        (clip, frame, width), of u's dtype. The recurrence itself runs in float32, or in float64 if u is.
+    """
+    if u.is_cuda and (theirs := _mamba_ssm_scan()) is not None:
+        inputs = (x.transpose(1, 2).contiguous() for x in (u, delta.to(u.dtype)))
+        y: Tensor = theirs(*inputs, A, B.transpose(1, 2).contiguous(), C.transpose(1, 2).contiguous(), D)
+        return y.transpose(1, 2)
+    return _scan_in_blocks(u, delta, A, B, C, D)
+
+
+def _scan_in_blocks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    clips, frames, width = u.shape
+    # Frames first, so that one step of the recurrence is one contiguous piece.
+    steps, inputs, b, c = (x.transpose(0, 1).to(dtype) for x in (delta, delta * u, B, C))
+    a = A.to(dtype)
+    state = torch.zeros(clips, width, A.shape[1], dtype=dtype, device=u.device)
+    y = torch.empty(frames, clips, width, dtype=dtype, device=u.device)
+    size = max(1, BLOCK // state.numel())
+    for first in range(0, frames, size):
+        block = slice(first, first + size)
+        decay = (steps[block, :, :, None] * a).exp_()
+        states = inputs[block, :, :, None] * b[block, :, None, :]
+        for now, keep in zip(states, decay, strict=True):
+            state = now.addcmul_(keep, state)
+        torch.matmul(states, c[block, :, :, None], out=y[block, ..., None])
+    return (y.transpose(0, 1) + u * D).to(u.dtype)
+
+
+def _mamba_ssm_scan():  # type: ignore[no-untyped-def]
+    """mamba-ssm's CUDA kernel, or None where the package is absent."""
+    try:
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+    except ImportError:
+        return None
+    return selective_scan_fn
