@@ -40,6 +40,14 @@ class Task:
     metric: str = "accuracy"
 
 
+@dataclass(frozen=True)
+class LoadedTask:
+    """A task's record together with its clips."""
+
+    record: Task
+    clips: tuple[Clip, ...]
+
+
 def rotation(folds: Sequence[str]) -> tuple[Split, ...]:
     """One split per fold: fold i tests, fold i+1 (around the corner) chooses, the others train."""
     n = len(folds)

@@ -1,0 +1,158 @@
+"""Where data lives: find a task's folder, fetch and unpack it, verify it, publish it whole or not at all."""
+
+import os
+import shutil
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.audio import read_mono
+from harness.datasets import Archive, Task, check_clips
+from harness.errors import UserError
+from harness.types import Clip
+
+Progress = Callable[[int, int], None]
+
+
+def cache_folder(variable: str, name: str) -> Path:
+    """``$HARNESS_DATA`` or ``$HARNESS_STORE``, or a folder under the user's cache."""
+    if given := os.environ.get(variable):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness" / name
+
+
+def task_folder(task: Task, given: Sequence[str] = ()) -> Path:
+    """The folder of a task's data. Each of ``given`` is DIR, which holds one folder per task, or TASK=DIR, which is that folder itself."""
+    roots = [cache_folder("HARNESS_DATA", "data")]
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not equals:
+            roots.append(Path(text))
+        elif name in (task.name, task.folder):
+            return Path(folder)
+    return roots[-1] / task.folder
+
+
+def ready_folder(task: Task, given: Sequence[str] = ()) -> Path:
+    """Like :func:`task_folder`, but the folder is there: an embedded task is made on first use.
+
+    Raises:
+        UserError: the folder is missing and has to be fetched first.
+    """
+    folder = task_folder(task, given)
+    if folder.is_dir():
+        return folder
+    if callable(task.source):
+        with published(folder) as part:
+            task.source(part)
+        return folder
+    raise UserError(
+        f"the data of {task.name} is not there: {folder} does not exist; --data DIR must hold a folder "
+        f"{task.folder!r}, or `harness data fetch {task.name}` gets it"
+    )
+
+
+@contextmanager
+def published(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, which becomes ``folder`` when the block ends well and vanishes when it does not.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".part-{folder.name}-"))
+    except OSError as error:
+        raise UserError(f"the data folder {folder.parent} cannot be written: {error.strerror}") from error
+    try:
+        yield part
+        part.chmod(0o755)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def fetch(task: Task, given: Sequence[str] = (), progress: Progress = lambda done, total: None) -> Path:
+    """Get a task's data into its folder; does nothing where the folder is there already.
+
+    Raises:
+        UserError: the task has no archive, the archive cannot be had, or it is damaged or hostile.
+    """
+    folder = task_folder(task, given)
+    if folder.is_dir() or callable(task.source):
+        return ready_folder(task, given)
+    if task.source is None:
+        raise UserError(f"{task.name} has no public archive: put its data into {folder} by hand; its page is {task.paper}")
+    with published(folder) as part:
+        archive = part / ".archive"
+        _download(task.source, archive, progress)
+        unpack(archive, part)
+        archive.unlink()
+    return folder
+
+
+def _download(source: Archive, path: Path, progress: Progress) -> None:
+    try:
+        with urllib.request.urlopen(source.url) as response, path.open("wb") as file:
+            total = int(response.headers.get("Content-Length") or 0)
+            while chunk := response.read(1 << 20):
+                file.write(chunk)
+                progress(file.tell(), total)
+            if total and file.tell() != total:
+                raise UserError(f"{source.url} broke off after {file.tell():,} of {total:,} bytes: try again")
+    except (urllib.error.URLError, OSError) as error:
+        raise UserError(f"{source.url} cannot be fetched ({error}): get it by other means and unpack it") from error
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip or tar archive into a folder; nothing of it lands elsewhere.
+
+    Raises:
+        UserError: it is no archive, damaged, or names a path outside the folder.
+    """
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as members:
+                for name in members.namelist():
+                    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                        raise UserError(f"the archive is not unpacked: it would write {name!r} outside its folder")
+                members.extractall(folder)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+    except tarfile.FilterError as error:
+        raise UserError(f"the archive is not unpacked: {error}") from error
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise UserError(f"the archive cannot be unpacked: it is damaged or no zip or tar file ({error})") from error
+
+
+def verify(task: Task, given: Sequence[str] = (), progress: Progress = lambda done, total: None) -> list[str]:
+    """Decode every clip and name what is missing, unreadable or not as the task's record says; an empty list is a clean bill."""
+    clips = task.list_clips(ready_folder(task, given))
+    problems = []
+    if len(clips) != task.clips:
+        problems.append(f"the metadata names {len(clips):,} clips, and {task.name} has {task.clips:,}")
+    with ThreadPoolExecutor() as pool:
+        for done, problem in enumerate(pool.map(_problem, clips), 1):
+            if problem:
+                problems.append(problem)
+            progress(done, len(clips))
+    try:
+        check_clips(task, clips)
+    except UserError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _problem(clip: Clip) -> str | None:
+    try:
+        read_mono(clip.path, clip.start, clip.stop)
+    except UserError as error:
+        return str(error)
+    return None

@@ -1,0 +1,290 @@
+"""The experiment: an upstream on a task under a protocol gives a result."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import fit, results
+from harness.data import cache_folder, ready_folder
+from harness.datasets import Task, load_clips
+from harness.errors import UserError
+from harness.events import Event, Report, silent
+from harness.extract import Encoder, Forecast, extract, forecast, pieces_of
+from harness.heads import HEADS, check_head
+from harness.interfaces import check_interface, present
+from harness.protocols import Protocol, find_protocol
+from harness.provenance import environment
+from harness.registry import UpstreamSpec, load_task
+from harness.stats import accuracy_interval
+from harness.store import FeatureStore, Piece, content_key
+from harness.types import Clip, Result
+from harness.views import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything about a run but the upstream and the task.
+
+    ``data`` are folders as in ``--data``; ``store`` and ``results`` are folders; ``interface``, ``head`` and ``view`` override the protocol's and the
+    upstream's; ``limit`` keeps so many clips (the result is then marked partial); ``max_store`` refuses larger extractions, in bytes.
+    """
+
+    protocol: str = "default"
+    interface: str | None = None
+    head: str | None = None
+    view: str | None = None
+    seeds: int = 1
+    limit: int | None = None
+    data: Sequence[str] = ()
+    store: Path | None = None
+    results: Path = Path("results")
+    device: str = "auto"
+    workers: int = 2
+    max_store: float = 50e9
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, before anything is opened."""
+        for name in ("seeds", "limit", "workers"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UserError(f"--{name} must be 1 or more, not {value}")
+        check_interface(self.used_interface)
+        check_head(self.used_head, self.used_interface)
+        if self.seeds > 1 and not HEADS[self.used_head].random:
+            raise UserError(f"the {self.used_head} head has no randomness, so --seeds {self.seeds} would repeat one answer: drop it")
+
+    @cached_property
+    def preset(self) -> Protocol:
+        """The protocol itself."""
+        return find_protocol(self.protocol)
+
+    @property
+    def used_interface(self) -> str:
+        """The interface that was asked for, or the protocol's."""
+        return self.interface or self.preset.interface
+
+    @property
+    def used_head(self) -> str:
+        """The head that was asked for, or the protocol's."""
+        return self.head or self.preset.head
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One upstream on one task, understood and checked, with nothing computed yet."""
+
+    encoder: Encoder
+    task: Task
+    clips: Sequence[Clip]
+    pieces: Sequence[Piece]
+    store: FeatureStore
+    settings: Settings
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The clips, by content, target, fold and group: two copies of a data set are the same wherever they lie."""
+        rows = sorted((p.key, c.id, c.target, c.fold, c.group) for p, c in zip(self.pieces, self.clips, strict=True))
+        return {
+            "sha256": content_key(rows),
+            "version": self.task.version,
+            "clips": len(self.clips),
+            "groups": len({clip.group for clip in self.clips}),
+            "hours": round(sum(piece.seconds for piece in self.pieces) / 3600, 4),
+            "licence": self.task.licence,
+            "groups_spanning_folds": sorted(_spanning(self.clips)),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Everything that decides the score; a second run with the same key has nothing to do."""
+        return content_key(
+            {
+                "encoder": self.encoder.key,
+                "task": self.task.name,
+                "data": self.data["sha256"],
+                "splits": [[split.train, split.valid, split.test] for split in self.task.splits],
+                "protocol": self.settings.protocol,
+                "interface": self.settings.used_interface,
+                "head": repr(HEADS[self.settings.used_head]),
+                "seeds": self.settings.seeds,
+                "revision": fit.REVISION,
+            }
+        )
+
+
+def prepare(upstream: str, task: str, settings: Settings, store: FeatureStore) -> Experiment:
+    """Understand the names, find weights and data, and check both.
+
+    Raises:
+        UserError: something is not as it must be; the sentence says what.
+    """
+    spec = UpstreamSpec.parse(upstream)
+    known = load_task(task)
+    view = View.parse(settings.view or spec.cls.view)
+    clips = load_clips(known, ready_folder(known, settings.data))
+    if settings.limit is not None and settings.limit < len(clips):
+        clips = spread_evenly(clips, settings.limit)
+    encoder = Encoder(spec, spec.weights(store.digest), view, settings.preset.recipe, settings.device)
+    return Experiment(encoder, known, clips, pieces_of(clips, store), store, settings)
+
+
+def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
+    """The first ``limit`` clips when folds and labels take turns, in their old order."""
+    cells: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, clip in enumerate(clips):
+        cells[clip.target, clip.fold].append(i)
+    turns = sorted((turn, cell, i) for cell, members in cells.items() for turn, i in enumerate(members))
+    return [clips[i] for i in sorted(i for _, _, i in turns[:limit])]
+
+
+def foresee(experiment: Experiment) -> Forecast:
+    """What the experiment's extraction would take."""
+    shelf = experiment.store.shelf(experiment.encoder.key)
+    return forecast(experiment.encoder, shelf, experiment.clips, experiment.pieces)
+
+
+def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
+    """Extract the features that the store lacks, and say what they cost.
+
+    Raises:
+        UserError: the store would grow beyond ``max_store``, or a clip cannot be encoded.
+    """
+    encoder, settings = experiment.encoder, experiment.settings
+    shelf = experiment.store.shelf(encoder.key)
+    there = shelf.index()
+    missing = [piece for piece in experiment.pieces if piece.key not in there]
+    if missing:
+        size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece in missing)
+        if size > settings.max_store:
+            raise UserError(
+                f"{len(missing):,} clips in the view {encoder.view} would take {size / 1e9:.2f} GB, "
+                f"and --max-store allows {settings.max_store / 1e9:.2f} GB"
+            )
+    cost = extract(
+        encoder, shelf, experiment.clips, experiment.pieces, workers=settings.workers, report=report
+    )
+    return {**cost, "store_bytes": shelf.size()}
+
+
+def run(experiment: Experiment, report: Report = silent) -> Result:
+    """Extract what is missing, fit every split and seed, score, and write the result; a run that is done already is only read."""
+    settings, task = experiment.settings, experiment.task
+    label = experiment.encoder.spec.label
+    if (earlier := results.find(experiment.key, settings.results)) is not None:
+        report(Event("result", f"{label} on {task.name}: done before, nothing to do", {"key": earlier.key}))
+        return earlier
+
+    cost = fill(experiment, report)
+    shelf = experiment.store.shelf(experiment.encoder.key)
+    features = shelf.get([piece.key for piece in experiment.pieces])
+    layers = {name: np.stack([row.numpy() for row in rows]) for name, rows in features.items()}
+    numbers = {name: i for i, name in enumerate(task.target.labels)}
+    data = fit.Data(
+        present(settings.used_interface, layers),
+        np.array([numbers[clip.target] for clip in experiment.clips]),
+        np.array([clip.fold for clip in experiment.clips]),
+        len(numbers),
+    )
+    begin = time.perf_counter()
+    outcomes = []
+    for seed in range(settings.seeds):
+        for index, split in enumerate(task.splits):
+            outcomes.append(fit.fit_split(data, split, HEADS[settings.used_head], index=index, seed=seed))
+            text = f"{label} on {task.name}: {len(outcomes)}/{len(task.splits) * settings.seeds} splits fitted"
+            report(Event("fit", text, {"upstream": label}, len(outcomes), len(task.splits) * settings.seeds))
+    cost["fit_seconds"] = round(time.perf_counter() - begin, 3)
+
+    result = _result(experiment, data, outcomes, cost)
+    path = results.write(result, settings.results)
+    report(Event("result", f"{label} on {task.name}: {describe(result)}", {"file": str(path), "score": result.score}))
+    return result
+
+
+def _result(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outcome], cost: dict[str, Any]) -> Result:
+    settings, task, encoder = experiment.settings, experiment.task, experiment.encoder
+    splits = len(task.splits)
+    by_seed = [np.mean([outcome.fold.score for outcome in outcomes[i : i + splits]]) for i in range(0, len(outcomes), splits)]
+    by_fold = [np.mean([outcome.fold.score for outcome in outcomes[i::splits]]) for i in range(splits)]
+    return Result(
+        key=experiment.key,
+        upstream=encoder.spec.label,
+        task=task.name,
+        protocol=settings.protocol,
+        interface=settings.used_interface,
+        head=settings.used_head,
+        metric=task.metric,
+        score=float(np.mean(by_seed)),
+        interval=_interval(experiment, data, outcomes),
+        folds=tuple(outcome.fold for outcome in outcomes),
+        fold_std=fit.spread([float(score) for score in by_fold]),
+        seed_std=fit.spread([float(score) for score in by_seed]),
+        badges=_badges(experiment),
+        candidates=tuple(candidate for outcome in outcomes for candidate in outcome.candidates),
+        layer_weights=tuple(outcome.layer_weights for outcome in outcomes if outcome.layer_weights),
+        data={**experiment.data, "chance": fit.chance(data.y, data.classes)},
+        encoder=_encoder_facts(experiment),
+        cost=cost,
+        environment=environment(str(encoder.upstream.device)),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _interval(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outcome]):  # type: ignore[no-untyped-def]
+    """Answers of all seeds to one clip in one split are one observation."""
+    splits = len(experiment.task.splits)
+    correct, folds, groups = [], [], []
+    for index in range(splits):
+        rows = outcomes[index].rows
+        answers = np.stack([outcome.answers for outcome in outcomes[index::splits]])
+        correct.append((answers == data.y[rows]).mean(0))
+        folds += [index] * int(rows.sum())
+        groups += [experiment.clips[i].group for i in np.flatnonzero(rows)]
+    return accuracy_interval(np.concatenate(correct), folds, groups)
+
+
+def _badges(experiment: Experiment) -> tuple[str, ...]:
+    untrained = experiment.encoder.weights.kind == "untrained"
+    partial = len(experiment.clips) < experiment.task.clips
+    return tuple(name for name, so in (("untrained", untrained), ("partial", partial)) if so)
+
+
+def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
+    upstream, spec = experiment.encoder.upstream, experiment.encoder.spec
+    return {
+        **experiment.encoder.key,
+        "key": content_key(experiment.encoder.key),
+        "weights_label": experiment.encoder.weights.label,
+        "layers": len(upstream.widths),
+        "width": upstream.final_width,
+        "paper": spec.cls.card.paper,
+        "licence": spec.cls.card.licence,
+        "training": spec.cls.card.training,
+        **upstream.found,
+    }
+
+
+def _spanning(clips: Sequence[Clip]) -> set[str]:
+    folds = defaultdict(set)
+    for clip in clips:
+        folds[clip.group].add(clip.fold)
+    return {group for group, seen in folds.items() if len(seen) > 1}
+
+
+def describe(result: Result) -> str:
+    """A score and its interval in percent."""
+    interval = result.interval
+    text = f"{100 * result.score:.1f}"
+    if interval.low is None or interval.high is None:
+        return f"{text} (no interval: {interval.method})"
+    return f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def open_store(settings: Settings) -> FeatureStore:
+    """The feature store that the settings name."""
+    return FeatureStore(settings.store or cache_folder("HARNESS_STORE", "store"))

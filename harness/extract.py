@@ -1,0 +1,209 @@
+"""Extraction: one pass over the audio fills a shelf of the feature store. Decoding overlaps with encoding."""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.audio import Recipe, Wave, load_wave, resampler
+from harness.errors import UserError
+from harness.events import Event, Report, silent
+from harness.models import Upstream, Weights
+from harness.registry import UpstreamSpec
+from harness.store import FeatureStore, Piece, Shelf
+from harness.types import Clip
+from harness.views import View
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+#: Seconds of audio in one batch. More buys nothing on a CPU and costs memory; a GPU wants to be kept busy.
+BATCH_SECONDS = {"cpu": 80.0, "cuda": 640.0}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An upstream with a view and a recipe: all that decides what a clip's features are. The network is built when it is first needed."""
+
+    spec: UpstreamSpec
+    weights: Weights
+    view: View
+    recipe: Recipe
+    device: str
+
+    @cached_property
+    def upstream(self) -> Upstream:
+        """The loaded upstream."""
+        return self.spec.load(self.weights, self.device)
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """Everything that moves the features, as plain values; known without building the network."""
+        from harness import fbank
+
+        return {
+            "upstream": self.spec.family,
+            "options": dict(sorted(self.spec.tokens.items())),
+            "weights": self.weights.identity,
+            "revision": self.spec.cls.revision,
+            "front end": fbank.REVISION,
+            "sample rate": self.spec.cls.sample_rate,
+            "recipe": self.recipe.key(),
+            "view": str(self.view),
+            "resampler": resampler(),
+        }
+
+    def encode(self, waves: "Sequence[Wave]") -> "list[Mapping[str, Tensor]]":
+        """Features of clips of one length, one mapping from layer to (width,) or (frame, width) per clip."""
+        import torch
+
+        layers = self.upstream.encode_in_windows(torch.from_numpy(np.stack(waves)))
+        kept = self.view.reduce(layers, self.view.names(self.upstream))
+        return [{name: layer[i] for name, layer in kept.items()} for i in range(len(waves))]
+
+    def answer(self) -> "Mapping[str, Tensor]":
+        """Features of a fixed signal, by which a shelf knows its encoder: a second of chirp in noise."""
+        rate = self.spec.cls.sample_rate
+        t = np.arange(max(rate, self.upstream.shortest)) / rate
+        noise = np.random.default_rng(0).standard_normal(len(t))
+        signal = 0.3 * np.sin(2 * np.pi * (200 + 1000 * t) * t) + 0.05 * noise
+        return self.encode([signal.astype(np.float32)])[0]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What an extraction would take."""
+
+    clips: int
+    seconds: float
+    hours: float
+    bytes: float
+
+
+def pieces_of(clips: Sequence[Clip], store: FeatureStore) -> list[Piece]:
+    """The clips as the store knows them, by the contents of their files, in the same order.
+
+    Raises:
+        UserError: a file cannot be read as audio.
+    """
+    pieces = []
+    for clip in clips:
+        sha256, header = store.audio(clip.path)
+        whole = clip.start is None and clip.stop is None
+        stop = header.frames / header.rate if clip.stop is None else clip.stop
+        key = sha256 if whole else f"{sha256}:{clip.start or 0.0!r}-{stop!r}"
+        pieces.append(Piece(key, stop - (clip.start or 0.0)))
+    return pieces
+
+
+def forecast(encoder: Encoder, shelf: Shelf, clips: Sequence[Clip], pieces: Sequence[Piece]) -> Forecast:
+    """Measure the encoder on a few of the missing clips, and say what the rest would take. Stores nothing."""
+    there = shelf.index()
+    missing = {piece.key: (piece, clip) for piece, clip in zip(pieces, clips, strict=True) if piece.key not in there}
+    todo = sorted(missing.values(), key=lambda pair: pair[0].seconds)
+    if not todo:
+        return Forecast(0, 0.0, 0.0, 0.0)
+    total = sum(piece.seconds for piece, _ in todo)
+    middle = todo[len(todo) // 2 : len(todo) // 2 + 8]
+    size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece, _ in todo)
+    for timed in (False, True):  # the first round warms up
+        begin = time.perf_counter()
+        for batch in _batches([_decode(encoder, clip) for _, clip in middle], encoder):
+            encoder.encode([wave for _, wave in batch])
+        if timed:
+            speed = sum(piece.seconds for piece, _ in middle) / (time.perf_counter() - begin)
+    return Forecast(len(todo), total, total / speed / 3600, size)
+
+
+def extract(
+    encoder: Encoder,
+    shelf: Shelf,
+    clips: Sequence[Clip],
+    pieces: Sequence[Piece],
+    *,
+    workers: int = 2,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Encode the clips that the shelf lacks; returns what it cost and what was done to clips outside the upstream's limits.
+
+    Raises:
+        UserError: a clip cannot be read, or the encoder makes something that is not finite of it.
+    """
+    shards = shelf.plan(pieces)
+    by_key = dict(zip((piece.key for piece in pieces), clips, strict=True))
+    seconds = {piece.key: piece.seconds for piece in pieces}
+    total = sum(map(len, shards))
+    if not total:
+        return {"clips_encoded": 0}
+    upstream = encoder.upstream
+    shelf.agree(encoder.answer())
+    begin, done, padded, cut = time.perf_counter(), 0, 0, 0
+    for keys, waves in _decoded(encoder, shards, by_key, workers):
+        features: dict[str, Mapping[str, Tensor]] = {}
+        for batch in _batches(list(zip(keys, waves, strict=True)), encoder):
+            for (key, wave), kept in zip(batch, encoder.encode([wave for _, wave in batch]), strict=True):
+                if not all(tensor.isfinite().all() for tensor in kept.values()):
+                    raise UserError(f"{encoder.spec.label} makes features that are not finite of {by_key[key].path}")
+                features[key] = kept
+                padded += len(wave) < upstream.shortest
+                cut += upstream.longest is not None and len(wave) > upstream.longest
+        names = encoder.view.names(upstream)
+        shelf.put(keys, {name: [features[key][name] for key in keys] for name in names})
+        done += len(keys)
+        rate = done / (time.perf_counter() - begin)
+        report(
+            Event(
+                "extract",
+                f"{encoder.spec.label}: {done}/{total} clips, {rate:.1f} clips/s, {(total - done) / rate:.0f} s left",
+                {"upstream": encoder.spec.label, "clips_per_second": round(rate, 2), "seconds_left": round((total - done) / rate)},
+                done,
+                total,
+            )
+        )
+    spent = time.perf_counter() - begin
+    return {
+        "clips_encoded": total,
+        "seconds": round(spent, 3),
+        "clips_per_second": round(total / spent, 3),
+        "times_real_time": round(sum(seconds[key] for keys in shards for key in keys) / spent, 2),
+        "clips_padded_to_the_shortest_input": padded,
+        "clips_cut_in_windows": cut,
+    }
+
+
+def _decode(encoder: Encoder, clip: Clip) -> tuple[str, Wave]:
+    wave = load_wave(clip.path, encoder.spec.cls.sample_rate, encoder.recipe, start=clip.start, stop=clip.stop)
+    return clip.id, wave
+
+
+def _decoded(
+    encoder: Encoder, shards: Sequence[list[str]], clips: Mapping[str, Clip], workers: int
+) -> Iterator[tuple[list[str], list[Wave]]]:
+    """Every shard's waves; while one shard is encoded the next is being decoded."""
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[list[Future[tuple[str, Wave]]]] = deque()
+        try:
+            for i, keys in enumerate(shards):
+                for later in shards[i + len(ahead) : i + 2]:
+                    ahead.append([pool.submit(_decode, encoder, clips[key]) for key in later])
+                yield keys, [future.result()[1] for future in ahead.popleft()]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _batches(waves: "Sequence[tuple[str, Wave]]", encoder: Encoder) -> "Iterator[list[tuple[str, Wave]]]":
+    """Clips of exactly one length, so that nothing is ever padded, up to :data:`BATCH_SECONDS` together."""
+    by_length: dict[int, list[tuple[str, Wave]]] = defaultdict(list)
+    for key, wave in waves:
+        by_length[len(wave)].append((key, wave))
+    samples = BATCH_SECONDS[encoder.upstream.device.type] * encoder.spec.cls.sample_rate
+    for length, group in sorted(by_length.items()):
+        size = max(1, int(samples / length))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]

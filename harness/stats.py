@@ -1,0 +1,64 @@
+"""Intervals that cover test sampling: whole groups are resampled, across all folds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.types import Interval
+
+Table = npt.NDArray[np.float64]
+
+LEVEL = 0.95
+RESAMPLES = 10_000
+#: Below so many groups a bootstrap is too narrow.
+FEW = 10
+
+
+def accuracy_interval(
+    correct: Table, folds: Sequence[int], groups: Sequence[str], seed: int = 0
+) -> Interval:
+    """The interval of an accuracy that is averaged over folds.
+
+    Args:
+        correct: per answered clip, the share of seeds that got it right.
+        folds: per clip, which split tested it.
+        groups: per clip, its group.
+        seed: of the resampling.
+
+    Groups are drawn with replacement from those of all folds together; the accuracy of every fold is computed anew and averaged over
+    the folds that were drawn. With fewer than 10 groups it is a t-interval around the score, from the groups' accuracies; with one there is none.
+    """
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    fold = np.asarray(folds)
+    count = len(names)
+    right = np.zeros((count, fold.max() + 1))
+    clips = np.zeros_like(right)
+    np.add.at(right, (group, fold), correct)
+    np.add.at(clips, (group, fold), 1)
+    if count == 1:
+        return Interval(None, None, LEVEL, "none: one group", count)
+    if count < FEW:
+        point = float((right.sum(0) / clips.sum(0)).mean())
+        return _t_interval(point, right.sum(1) / clips.sum(1))
+    rng = np.random.default_rng(seed)
+    scores = np.concatenate([_resampled(right, clips, rng, 500) for _ in range(RESAMPLES // 500)])
+    low, high = np.quantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high), LEVEL, f"bootstrap over groups, {RESAMPLES:,} resamples", count)
+
+
+def _resampled(right: Table, clips: Table, rng: np.random.Generator, times: int) -> Table:
+    """The score of ``times`` resamples, from right answers and clips per (group, fold)."""
+    drawn = rng.multinomial(len(clips), np.full(len(clips), 1 / len(clips)), size=times)
+    tested = drawn @ clips
+    accuracy = np.divide(drawn @ right, tested, out=np.full(tested.shape, np.nan), where=tested > 0)
+    scores: Table = np.nanmean(accuracy, axis=1)
+    return scores
+
+
+def _t_interval(point: float, values: Table) -> Interval:
+    from scipy.stats import t
+
+    count = len(values)
+    half = float(t.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
+    return Interval(max(0.0, point - half), min(1.0, point + half), LEVEL, f"t over {count} groups: few", count)
