@@ -1,12 +1,14 @@
-"""Extraction: one pass over the audio fills a shelf of the feature store. Decoding overlaps with encoding."""
+"""Extraction: one pass over the audio fills a shelf of the feature store, several shards at a time."""
 
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +22,6 @@ from harness.types import Clip
 from harness.views import View
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 #: Seconds of audio in one batch. More buys nothing on a CPU and costs memory; a GPU wants to be kept busy.
@@ -110,14 +111,15 @@ def forecast(encoder: Encoder, shelf: Shelf, clips: Sequence[Clip], pieces: Sequ
     if not todo:
         return Forecast(0, 0.0, 0.0, 0.0)
     total = sum(piece.seconds for piece, _ in todo)
-    middle = todo[len(todo) // 2 : len(todo) // 2 + 8]
     size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece, _ in todo)
-    for timed in (False, True):  # the first round warms up
+    middle = todo[len(todo) // 2 : len(todo) // 2 + 8]
+    speed = 0.0
+    for _ in range(2):  # the first round warms up
         begin = time.perf_counter()
-        for batch in _batches([_decode(encoder, clip) for _, clip in middle], encoder):
-            encoder.encode([wave for _, wave in batch])
-        if timed:
-            speed = sum(piece.seconds for piece, _ in middle) / (time.perf_counter() - begin)
+        waves = {piece.key: _decode(encoder, clip) for piece, clip in middle}
+        for keys in _batches(waves, encoder):
+            encoder.encode([waves[key] for key in keys])
+        speed = sum(piece.seconds for piece, _ in middle) / (time.perf_counter() - begin)
     return Forecast(len(todo), total, total / speed / 3600, size)
 
 
@@ -136,37 +138,21 @@ def extract(
         UserError: a clip cannot be read, or the encoder makes something that is not finite of it.
     """
     shards = shelf.plan(pieces)
-    by_key = dict(zip((piece.key for piece in pieces), clips, strict=True))
-    seconds = {piece.key: piece.seconds for piece in pieces}
     total = sum(map(len, shards))
     if not total:
         return {"clips_encoded": 0}
-    upstream = encoder.upstream
     shelf.agree(encoder.answer())
+    by_key = dict(zip((piece.key for piece in pieces), clips, strict=True))
     begin, done, padded, cut = time.perf_counter(), 0, 0, 0
-    for keys, waves in _decoded(encoder, shards, by_key, workers):
-        features: dict[str, Mapping[str, Tensor]] = {}
-        for batch in _batches(list(zip(keys, waves, strict=True)), encoder):
-            for (key, wave), kept in zip(batch, encoder.encode([wave for _, wave in batch]), strict=True):
-                if not all(tensor.isfinite().all() for tensor in kept.values()):
-                    raise UserError(f"{encoder.spec.label} makes features that are not finite of {by_key[key].path}")
-                features[key] = kept
-                padded += len(wave) < upstream.shortest
-                cut += upstream.longest is not None and len(wave) > upstream.longest
-        names = encoder.view.names(upstream)
-        shelf.put(keys, {name: [features[key][name] for key in keys] for name in names})
-        done += len(keys)
-        rate = done / (time.perf_counter() - begin)
-        report(
-            Event(
-                "extract",
-                f"{encoder.spec.label}: {done}/{total} clips, {rate:.1f} clips/s, {(total - done) / rate:.0f} s left",
-                {"upstream": encoder.spec.label, "clips_per_second": round(rate, 2), "seconds_left": round((total - done) / rate)},
-                done,
-                total,
-            )
-        )
+    with _crew(encoder, workers) as (pool, turn):
+        jobs = [pool.submit(_encode_shard, encoder, shelf, [(key, by_key[key]) for key in keys], turn) for keys in shards]
+        for job in as_completed(jobs):
+            counts = job.result()
+            done, padded, cut = done + counts.clips, padded + counts.padded, cut + counts.cut
+            rate = done / (time.perf_counter() - begin)
+            report(_progress(encoder, done, total, rate))
     spent = time.perf_counter() - begin
+    seconds = {piece.key: piece.seconds for piece in pieces}
     return {
         "clips_encoded": total,
         "seconds": round(spent, 3),
@@ -177,33 +163,70 @@ def extract(
     }
 
 
-def _decode(encoder: Encoder, clip: Clip) -> tuple[str, Wave]:
-    wave = load_wave(clip.path, encoder.spec.cls.sample_rate, encoder.recipe, start=clip.start, stop=clip.stop)
-    return clip.id, wave
+class _Counts(NamedTuple):
+    clips: int
+    padded: int
+    cut: int
 
 
-def _decoded(
-    encoder: Encoder, shards: Sequence[list[str]], clips: Mapping[str, Clip], workers: int
-) -> Iterator[tuple[list[str], list[Wave]]]:
-    """Every shard's waves; while one shard is encoded the next is being decoded."""
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[list[Future[tuple[str, Wave]]]] = deque()
-        try:
-            for i, keys in enumerate(shards):
-                for later in shards[i + len(ahead) : i + 2]:
-                    ahead.append([pool.submit(_decode, encoder, clips[key]) for key in later])
-                yield keys, [future.result()[1] for future in ahead.popleft()]
-        finally:
-            pool.shutdown(cancel_futures=True)
+@contextmanager
+def _crew(encoder: Encoder, workers: int) -> "Iterator[tuple[ThreadPoolExecutor, AbstractContextManager[Any]]]":
+    """Threads that take one shard each, and whose turn it is to compute.
+
+    On a CPU every thread computes by itself: threads that share one operation wait for each other thousands of times in a clip, which is slow and, on
+    a machine that others use too, ruinous. A GPU serves one thread while the others decode.
+    """
+    import torch
+
+    pool = ThreadPoolExecutor(workers)
+    threads = torch.get_num_threads()
+    on_cpu = encoder.upstream.device.type == "cpu"
+    if on_cpu and workers > 1:
+        torch.set_num_threads(1)
+    try:
+        yield pool, nullcontext() if on_cpu else Lock()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
-def _batches(waves: "Sequence[tuple[str, Wave]]", encoder: Encoder) -> "Iterator[list[tuple[str, Wave]]]":
+def _encode_shard(
+    encoder: Encoder, shelf: Shelf, members: Sequence[tuple[str, Clip]], turn: "AbstractContextManager[Any]"
+) -> _Counts:
+    """Decode, encode and store one shard."""
+    upstream, names = encoder.upstream, encoder.view.names(encoder.upstream)
+    waves = {key: _decode(encoder, clip) for key, clip in members}
+    features: dict[str, Mapping[str, Tensor]] = {}
+    with turn:
+        for keys in _batches(waves, encoder):
+            features.update(zip(keys, encoder.encode([waves[key] for key in keys]), strict=True))
+    for key, clip in members:
+        if not all(tensor.isfinite().all() for tensor in features[key].values()):
+            raise UserError(f"{encoder.spec.label} makes features that are not finite of {clip.path}")
+    shelf.put([key for key, _ in members], {name: [features[key][name] for key, _ in members] for name in names})
+    lengths = [len(wave) for wave in waves.values()]
+    longest = upstream.longest or max(lengths)
+    return _Counts(len(members), sum(n < upstream.shortest for n in lengths), sum(n > longest for n in lengths))
+
+
+def _progress(encoder: Encoder, done: int, total: int, rate: float) -> Event:
+    left = (total - done) / rate
+    text = f"{encoder.spec.label}: {done}/{total} clips encoded, {rate:.1f} clips/s, {left:.0f} s left"
+    values = {"upstream": encoder.spec.label, "clips_per_second": round(rate, 2), "seconds_left": round(left)}
+    return Event("extract", text, values, done, total)
+
+
+def _decode(encoder: Encoder, clip: Clip) -> Wave:
+    return load_wave(clip.path, encoder.spec.cls.sample_rate, encoder.recipe, start=clip.start, stop=clip.stop)
+
+
+def _batches(waves: "Mapping[str, Wave]", encoder: Encoder) -> Iterator[list[str]]:
     """Clips of exactly one length, so that nothing is ever padded, up to :data:`BATCH_SECONDS` together."""
-    by_length: dict[int, list[tuple[str, Wave]]] = defaultdict(list)
-    for key, wave in waves:
-        by_length[len(wave)].append((key, wave))
+    by_length: dict[int, list[str]] = defaultdict(list)
+    for key, wave in waves.items():
+        by_length[len(wave)].append(key)
     samples = BATCH_SECONDS[encoder.upstream.device.type] * encoder.spec.cls.sample_rate
-    for length, group in sorted(by_length.items()):
+    for length, keys in sorted(by_length.items()):
         size = max(1, int(samples / length))
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
+        for start in range(0, len(keys), size):
+            yield keys[start : start + size]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: A shard ends at so many clips, or so many seconds of audio.
-SHARD_CLIPS = 64
-SHARD_SECONDS = 320.0
+SHARD_CLIPS = 32
+SHARD_SECONDS = 160.0
 
 
 def content_key(value: object) -> str:

@@ -280,13 +280,18 @@ def _layer_scores(group: Sequence[Result]) -> pd.DataFrame:
             (label, str(candidate.setting["layer"]), candidate.split, candidate.seed, candidate.valid_score)
             for label, result in zip(_labels(group, "head"), group, strict=True)
             for candidate in result.candidates
-            if "layer" in candidate.setting
+            if _is_layer(str(candidate.setting.get("layer")))
         ],
         columns=["upstream", "layer", "split", "seed", "score"],
     )
     best = tried.groupby(["upstream", "layer", "split", "seed"])["score"].max()
     scores = best.groupby(["layer", "upstream"]).mean().unstack()
     return scores.reindex(sorted(scores.index, key=lambda layer: (layer == "final", len(layer), layer)))
+
+
+def _is_layer(label: str) -> bool:
+    """One layer by itself, where a weighted sum calls its input ``0..12``."""
+    return label == "final" or label.isdecimal()
 
 
 def _layer_plot(scores: pd.DataFrame) -> go.Figure | None:
@@ -296,7 +301,7 @@ def _layer_plot(scores: pd.DataFrame) -> go.Figure | None:
     layers = [place for layer in scores.index for place in ([" ", layer] if layer == "final" else [layer])]
     lines = [
         go.Scatter(
-            x=[_text(layer) for layer in layers],
+            x=layers,
             y=(100 * scores[name]).reindex(layers).tolist(),
             name=_text(name),
             mode="lines+markers",

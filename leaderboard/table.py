@@ -69,7 +69,7 @@ def _cells(result: Result, rank: int | None) -> dict[str, str]:
         "Parameters, M": _number(result.encoder.get("parameters"), 1e6),
         "Clips/s": _number(result.cost.get("clips_per_second")),
         "Device": str(result.environment.get("device", NONE)),
-        "Interval": result.interval.method,
+        "Interval": _method(result.interval),
     }
 
 
@@ -82,13 +82,22 @@ def _interval(interval: Interval) -> str:
     return "no interval" if interval.low is None else ends
 
 
+def _method(interval: Interval) -> str:
+    return interval.method if interval.low is None else f"{interval.level:.0%} {interval.method}"
+
+
 def _chosen(folds: Sequence[FoldScore]) -> str:
     """Each setting with its value in every fold, or with one value where all folds agree."""
     parts = []
-    for name in dict.fromkeys(name for fold in folds for name in fold.chosen):
-        values = [str(fold.chosen.get(name, NONE)) for fold in folds]
+    # A seed is a repeat, not a choice.
+    for name in dict.fromkeys(name for fold in folds for name in fold.chosen if name != "seed"):
+        values = [_short(fold.chosen.get(name, NONE)) for fold in folds]
         parts.append(f"{name} {', '.join(values if len(set(values)) > 1 else values[:1])}")
     return "; ".join(parts) or NONE
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _plain(text: str) -> str:

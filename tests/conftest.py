@@ -15,6 +15,12 @@ from torch import Tensor
 from harness.errors import UserError
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Where others compute too, threads that wait for each other take many times longer than one."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data."""

@@ -96,7 +96,8 @@ def test_a_missing_file_is_refused(tmp_path: Path, refused: Refused, suffix: str
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 @pytest.mark.parametrize(
-    "contents", [b"", b"these are no weights\n" * 50, b"\x00" * 64, b"<!DOCTYPE html>\n<html></html>\n"]
+    "contents",
+    [b"", b"hello", b"these are no weights\n" * 50, b"\x00" * 64, b"<!DOCTYPE html>\n<html></html>\n"],
 )
 def test_a_file_of_something_else_is_refused(
     tmp_path: Path, refused: Refused, suffix: str, contents: bytes

@@ -121,6 +121,11 @@ def test_a_choice_on_which_all_folds_agree_is_shown_once() -> None:
     assert table(result(folds=folds))[0]["Chosen per fold"] == "lr 0.1"
 
 
+def test_a_seed_is_no_choice() -> None:
+    folds = tuple(FoldScore(("1",), 0.5, 400, {"seed": seed}) for seed in (0, 1))
+    assert table(result(folds=folds))[0]["Chosen per fold"] == "–"
+
+
 def test_the_csv_has_the_rank_and_every_column_of_a_result() -> None:
     assert list(rows(result())[0]) == ["rank", *COLUMNS]
 
@@ -224,7 +229,7 @@ def test_badges_and_choices_are_never_code_in_the_page(tmp_path: Path) -> None:
 
 
 def test_no_text_closes_the_script_of_a_plot(tmp_path: Path) -> None:
-    layers = (tried(ATTACK, 0.1), tried("1", 0.2))
+    layers = (tried("0", 0.1), tried("1", 0.2))
     text = page(tmp_path, result(upstream=ATTACK, candidates=layers, layer_weights=((0.5, 0.5),)))
     assert len(figures(text)) == 3
 
@@ -276,6 +281,10 @@ def test_each_upstream_is_one_line_over_layers(tmp_path: Path) -> None:
 
 def test_one_layer_alone_is_not_drawn(tmp_path: Path) -> None:
     assert len(figures(page(tmp_path, result(candidates=(tried("final", 0.5),))))) == 1
+
+
+def test_a_sum_of_layers_is_not_drawn_as_a_layer(tmp_path: Path) -> None:
+    assert len(figures(page(tmp_path, result(candidates=(tried("0..12", 0.5), tried("final", 0.5)))))) == 1
 
 
 def test_learned_layer_weights_are_drawn_one_row_per_fit(tmp_path: Path) -> None:

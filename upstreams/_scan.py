@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-#: How many float32 numbers of (frame, clip, width, state) are held at once: 4 MB, so that they stay in a CPU's cache.
-BLOCK = 1 << 20
+#: How many numbers of (frame, clip, state, width) are held at once: 2 MB of float32, so that they stay in a CPU's cache.
+BLOCK = 1 << 19
 
 
 def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -29,19 +29,23 @@ def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
 def _scan_in_blocks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     clips, frames, width = u.shape
-    # Frames first, so that one step of the recurrence is one contiguous piece.
+    # Frames first, so that one step of the recurrence is one contiguous piece; width last, since it is the longest axis.
     steps, inputs, b, c = (x.transpose(0, 1).to(dtype) for x in (delta, delta * u, B, C))
-    a = A.to(dtype)
-    state = torch.zeros(clips, width, A.shape[1], dtype=dtype, device=u.device)
+    a = A.T.contiguous().to(dtype)
+    state = torch.zeros(clips, len(a), width, dtype=dtype, device=u.device)
     y = torch.empty(frames, clips, width, dtype=dtype, device=u.device)
-    size = max(1, BLOCK // state.numel())
+    size = min(frames, max(1, BLOCK // state.numel()))
+    # Two buffers serve every block: fresh memory for each would cost as much as the arithmetic.
+    decay_buffer, states_buffer = (state.new_empty(size, *state.shape) for _ in range(2))
     for first in range(0, frames, size):
-        block = slice(first, first + size)
-        decay = (steps[block, :, :, None] * a).exp_()
-        states = inputs[block, :, :, None] * b[block, :, None, :]
+        block = slice(first, min(first + size, frames))
+        decay, states = (buffer[: block.stop - first] for buffer in (decay_buffer, states_buffer))
+        torch.mul(steps[block, :, None, :], a, out=decay).exp_()
+        torch.mul(inputs[block, :, None, :], b[block, :, :, None], out=states)
         for now, keep in zip(states, decay, strict=True):
             state = now.addcmul_(keep, state)
-        torch.matmul(states, c[block, :, :, None], out=y[block, ..., None])
+        state = state.clone()
+        torch.sum(states.mul_(c[block, :, :, None]), dim=2, out=y[block])
     return (y.transpose(0, 1) + u * D).to(u.dtype)
 
 
