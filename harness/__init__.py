@@ -58,7 +58,7 @@ def run(upstream: str, task: str, **settings: Any) -> "Result":
     """
     from pathlib import Path
 
-    from harness.experiment import Settings, open_store, prepare
+    from harness.experiment import Settings, open_store, prepare_all
     from harness.experiment import run as run_experiment
 
     if isinstance(data := settings.get("data"), str | Path):
@@ -67,7 +67,8 @@ def run(upstream: str, task: str, **settings: Any) -> "Result":
         if isinstance(settings.get(name), str):
             settings[name] = Path(settings[name])
     chosen = Settings(**settings)
-    return run_experiment(prepare(upstream, task, chosen, open_store(chosen)))
+    (experiment,) = prepare_all([upstream], [task], chosen, open_store(chosen))
+    return run_experiment(experiment)
 
 
 def __getattr__(name: str) -> Any:

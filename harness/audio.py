@@ -20,8 +20,8 @@ RESAMPLER_QUALITY = "HQ"
 class Recipe:
     """What is done to a clip before an upstream sees it. The default leaves it whole.
 
-    ``duration`` (seconds) crops longer clips, keeping their ``crop`` part, and fills shorter ones with ``padding``: nothing, zeros at
-    the end, or the clip repeated. ``gain`` is in dB.
+    ``duration`` (seconds) crops longer clips, keeping their ``crop`` part, and fills shorter ones with ``padding``:
+    nothing, zeros at the end, or the clip repeated. ``gain`` is in dB.
     """
 
     duration: float | None = None
@@ -107,9 +107,7 @@ def read_mono(path: Path, start: float | None = None, stop: float | None = None)
     return mono, header.rate
 
 
-def load_wave(
-    path: Path, rate: int, recipe: Recipe, *, start: float | None = None, stop: float | None = None
-) -> Wave:
+def load_wave(path: Path, rate: int, recipe: Recipe, *, start: float | None = None, stop: float | None = None) -> Wave:
     """A clip as an upstream sees it: decoded, mono, at ``rate`` Hz, through the recipe. Shape (sample,)."""
     wave, given = read_mono(path, start, stop)
     return np.ascontiguousarray(recipe(resample(wave, given, rate), rate))
@@ -148,7 +146,9 @@ def _refuse_cut_wav(path: Path) -> None:
                 # A recorder that writes to a pipe cannot know the length and leaves the largest number.
                 if length < 0x7FFFFF00 and file.tell() + length > size:
                     there = size - file.tell()
-                    raise UserError(f"the audio file {path} is cut short: {there:,} of {length:,} bytes of sound are there")
+                    raise UserError(
+                        f"the audio file {path} is cut short: {there:,} of {length:,} bytes of sound are there"
+                    )
                 return
             file.seek(length + length % 2, 1)
     raise UserError(f"the audio file {path} is cut short: it has no sound in it")

@@ -28,7 +28,10 @@ def cache_folder(variable: str, name: str) -> Path:
 
 
 def task_folder(task: Task, given: Sequence[str] = ()) -> Path:
-    """The folder of a task's data. Each of ``given`` is DIR, which holds one folder per task, or TASK=DIR, which is that folder itself."""
+    """The folder of a task's data.
+
+    Each of ``given`` is DIR, which holds one folder per task, or TASK=DIR, which is that folder itself.
+    """
     roots = [cache_folder("HARNESS_DATA", "data")]
     for text in given:
         name, equals, folder = text.partition("=")
@@ -88,7 +91,9 @@ def fetch(task: Task, given: Sequence[str] = (), progress: Progress = lambda don
     if folder.is_dir() or callable(task.source):
         return ready_folder(task, given)
     if task.source is None:
-        raise UserError(f"{task.name} has no public archive: put its data into {folder} by hand; its page is {task.paper}")
+        raise UserError(
+            f"{task.name} has no public archive: put its data into {folder} by hand; its page is {task.paper}"
+        )
     with published(folder) as part:
         archive = part / ".archive"
         _download(task.source, archive, progress)
@@ -133,7 +138,10 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def verify(task: Task, given: Sequence[str] = (), progress: Progress = lambda done, total: None) -> list[str]:
-    """Decode every clip and name what is missing, unreadable or not as the task's record says; an empty list is a clean bill."""
+    """Decode every clip and name what is missing, unreadable or not as the task's record says.
+
+    An empty list is a clean bill.
+    """
     clips = task.list_clips(ready_folder(task, given))
     problems = []
     if len(clips) != task.clips:

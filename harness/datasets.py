@@ -20,9 +20,10 @@ class Archive:
 class Task:
     """A labelled set of clips with its official splits.
 
-    ``list_clips`` takes the task's data folder and gives every clip that the data set's own metadata names, sorted by id; it does
-    not open audio. ``clips`` is how many there must be, ``spanning`` the groups that are known to lie in more than one fold.
-    ``source`` is an archive to fetch, or a function that makes the data in an empty folder. ``folder`` is the name of the data's folder.
+    ``list_clips`` takes the task's data folder and gives every clip that the data set's own metadata names, sorted by
+    id; it does not open audio. ``clips`` is how many there must be, ``spanning`` the groups that are known to lie in
+    more than one fold. ``source`` is an archive to fetch, or a function that makes the data in an empty folder.
+    ``folder`` is the name of the data's folder.
     """
 
     name: str
@@ -85,7 +86,10 @@ def load_clips(task: Task, folder: Path) -> list[Clip]:
 
 
 def check_clips(task: Task, clips: Sequence[Clip]) -> None:
-    """Hold clips against their task's record: ids, labels, folds, and no group in two folds unless the record says so."""
+    """Hold clips against their task's record.
+
+    Ids, labels, folds, and no group in two folds unless the record says so.
+    """
     ids = Counter(clip.id for clip in clips)
     if doubled := [name for name, times in ids.items() if times > 1]:
         raise UserError(f"{task.name} names the clip {doubled[0]!r} more than once")

@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """``kind`` for programs, ``text`` for people, ``values`` for both. ``done`` and ``total`` make a bar where a stage has a length."""
+    """``kind`` for programs, ``text`` for people, ``values`` for both.
+
+    ``done`` and ``total`` make a bar where a stage has a length.
+    """
 
     kind: str
     text: str

@@ -1,5 +1,6 @@
 """The experiment: an upstream on a task under a protocol gives a result."""
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from harness import fit, results
 from harness.data import cache_folder, ready_folder
 from harness.datasets import Task, load_clips
+from harness.devices import check_device
 from harness.errors import UserError
 from harness.events import Event, Report, silent
 from harness.extract import Encoder, Forecast, extract, forecast, pieces_of
@@ -23,8 +25,8 @@ from harness.protocols import Protocol, find_protocol
 from harness.provenance import environment
 from harness.registry import UpstreamSpec, load_task
 from harness.stats import accuracy_interval
-from harness.store import FeatureStore, Piece, content_key
-from harness.types import Clip, Result
+from harness.store import FeatureStore, Piece, Shelf, content_key
+from harness.types import Clip, Interval, Result
 from harness.views import View
 
 
@@ -32,8 +34,9 @@ from harness.views import View
 class Settings:
     """Everything about a run but the upstream and the task.
 
-    ``data`` are folders as in ``--data``; ``store`` and ``results`` are folders; ``interface``, ``head`` and ``view`` override the protocol's and the
-    upstream's; ``limit`` keeps so many clips (the result is then marked partial); ``max_store`` refuses larger extractions, in bytes.
+    ``data`` are folders as in ``--data``; ``store`` and ``results`` are folders; ``interface``, ``head`` and ``view``
+    override the protocol's and the upstream's; ``limit`` keeps so many clips (the result is then marked partial);
+    ``max_store`` refuses larger extractions, in bytes.
     """
 
     protocol: str = "default"
@@ -46,7 +49,7 @@ class Settings:
     store: Path | None = None
     results: Path = Path("results")
     device: str = "auto"
-    workers: int = 2
+    workers: int | None = None
     max_store: float = 50e9
 
     def __post_init__(self) -> None:
@@ -54,10 +57,13 @@ class Settings:
         for name in ("seeds", "limit", "workers"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UserError(f"--{name} must be 1 or more, not {value}")
+        check_device(self.device)
         check_interface(self.used_interface)
         check_head(self.used_head, self.used_interface)
         if self.seeds > 1 and not HEADS[self.used_head].random:
-            raise UserError(f"the {self.used_head} head has no randomness, so --seeds {self.seeds} would repeat one answer: drop it")
+            raise UserError(
+                f"the {self.used_head} head has no randomness, so --seeds {self.seeds} would repeat one answer: drop it"
+            )
 
     @cached_property
     def preset(self) -> Protocol:
@@ -68,6 +74,11 @@ class Settings:
     def used_interface(self) -> str:
         """The interface that was asked for, or the protocol's."""
         return self.interface or self.preset.interface
+
+    @property
+    def used_workers(self) -> int:
+        """The threads that were asked for, or one for each processor that this process may use, up to 8."""
+        return self.workers or min(8, len(os.sched_getaffinity(0)))
 
     @property
     def used_head(self) -> str:
@@ -85,6 +96,11 @@ class Experiment:
     pieces: Sequence[Piece]
     store: FeatureStore
     settings: Settings
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Where the features are kept."""
+        return self.store.shelf(self.encoder.key)
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -118,20 +134,34 @@ class Experiment:
         )
 
 
-def prepare(upstream: str, task: str, settings: Settings, store: FeatureStore) -> Experiment:
-    """Understand the names, find weights and data, and check both.
+def prepare_all(
+    upstreams: Sequence[str], tasks: Sequence[str], settings: Settings, store: FeatureStore
+) -> list[Experiment]:
+    """Every upstream on every task: understand the names, find weights and data, check them all before anything starts.
 
     Raises:
         UserError: something is not as it must be; the sentence says what.
     """
-    spec = UpstreamSpec.parse(upstream)
-    known = load_task(task)
-    view = View.parse(settings.view or spec.cls.view)
-    clips = load_clips(known, ready_folder(known, settings.data))
-    if settings.limit is not None and settings.limit < len(clips):
-        clips = spread_evenly(clips, settings.limit)
-    encoder = Encoder(spec, spec.weights(store.digest), view, settings.preset.recipe, settings.device)
-    return Experiment(encoder, known, clips, pieces_of(clips, store), store, settings)
+    specs = [UpstreamSpec.parse(name) for name in dict.fromkeys(upstreams)]
+    known = [load_task(name) for name in dict.fromkeys(tasks)]
+    encoders = [
+        Encoder(
+            spec,
+            spec.weights(store.digest),
+            View.parse(settings.view or spec.cls.view),
+            settings.preset.recipe,
+            settings.device,
+        )
+        for spec in specs
+    ]
+    experiments = []
+    for task in known:
+        clips = load_clips(task, ready_folder(task, settings.data))
+        if settings.limit is not None and settings.limit < len(clips):
+            clips = spread_evenly(clips, settings.limit)
+        pieces = pieces_of(clips, store)
+        experiments += [Experiment(encoder, task, clips, pieces, store, settings) for encoder in encoders]
+    return experiments
 
 
 def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
@@ -145,8 +175,7 @@ def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
 
 def foresee(experiment: Experiment) -> Forecast:
     """What the experiment's extraction would take."""
-    shelf = experiment.store.shelf(experiment.encoder.key)
-    return forecast(experiment.encoder, shelf, experiment.clips, experiment.pieces)
+    return forecast(experiment.encoder, experiment.shelf, experiment.clips, experiment.pieces)
 
 
 def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
@@ -155,8 +184,7 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
     Raises:
         UserError: the store would grow beyond ``max_store``, or a clip cannot be encoded.
     """
-    encoder, settings = experiment.encoder, experiment.settings
-    shelf = experiment.store.shelf(encoder.key)
+    encoder, settings, shelf = experiment.encoder, experiment.settings, experiment.shelf
     there = shelf.index()
     missing = [piece for piece in experiment.pieces if piece.key not in there]
     if missing:
@@ -166,23 +194,25 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
                 f"{len(missing):,} clips in the view {encoder.view} would take {size / 1e9:.2f} GB, "
                 f"and --max-store allows {settings.max_store / 1e9:.2f} GB"
             )
-    cost = extract(
-        encoder, shelf, experiment.clips, experiment.pieces, workers=settings.workers, report=report
-    )
+    cost = extract(encoder, shelf, experiment.clips, experiment.pieces, workers=settings.used_workers, report=report)
     return {**cost, "store_bytes": shelf.size()}
 
 
 def run(experiment: Experiment, report: Report = silent) -> Result:
-    """Extract what is missing, fit every split and seed, score, and write the result; a run that is done already is only read."""
+    """Extract what is missing, fit every split and seed, score, and write the result.
+
+    A run that is done already is only read.
+    """
     settings, task = experiment.settings, experiment.task
     label = experiment.encoder.spec.label
+    if experiment.encoder.view.kind == "frames":
+        raise UserError(f"run needs one vector a clip, and {experiment.encoder.view} gives many: use mean or mean-ln")
     if (earlier := results.find(experiment.key, settings.results)) is not None:
         report(Event("result", f"{label} on {task.name}: done before, nothing to do", {"key": earlier.key}))
         return earlier
 
     cost = fill(experiment, report)
-    shelf = experiment.store.shelf(experiment.encoder.key)
-    features = shelf.get([piece.key for piece in experiment.pieces])
+    features = experiment.shelf.get([piece.key for piece in experiment.pieces])
     layers = {name: np.stack([row.numpy() for row in rows]) for name, rows in features.items()}
     numbers = {name: i for i, name in enumerate(task.target.labels)}
     data = fit.Data(
@@ -202,14 +232,22 @@ def run(experiment: Experiment, report: Report = silent) -> Result:
 
     result = _result(experiment, data, outcomes, cost)
     path = results.write(result, settings.results)
-    report(Event("result", f"{label} on {task.name}: {describe(result)}", {"file": str(path), "score": result.score}))
+    report(
+        Event(
+            "result",
+            f"{label} on {task.name}: {' '.join(results.describe_score(result))}",
+            {"file": str(path), "score": result.score},
+        )
+    )
     return result
 
 
 def _result(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outcome], cost: dict[str, Any]) -> Result:
     settings, task, encoder = experiment.settings, experiment.task, experiment.encoder
     splits = len(task.splits)
-    by_seed = [np.mean([outcome.fold.score for outcome in outcomes[i : i + splits]]) for i in range(0, len(outcomes), splits)]
+    by_seed = [
+        np.mean([outcome.fold.score for outcome in outcomes[i : i + splits]]) for i in range(0, len(outcomes), splits)
+    ]
     by_fold = [np.mean([outcome.fold.score for outcome in outcomes[i::splits]]) for i in range(splits)]
     return Result(
         key=experiment.key,
@@ -235,7 +273,7 @@ def _result(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outco
     )
 
 
-def _interval(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outcome]):  # type: ignore[no-untyped-def]
+def _interval(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outcome]) -> Interval:
     """Answers of all seeds to one clip in one split are one observation."""
     splits = len(experiment.task.splits)
     correct, folds, groups = [], [], []
@@ -244,7 +282,7 @@ def _interval(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Out
         answers = np.stack([outcome.answers for outcome in outcomes[index::splits]])
         correct.append((answers == data.y[rows]).mean(0))
         folds += [index] * int(rows.sum())
-        groups += [experiment.clips[i].group for i in np.flatnonzero(rows)]
+        groups += [experiment.clips[i].group for i in np.flatnonzero(rows).tolist()]
     return accuracy_interval(np.concatenate(correct), folds, groups)
 
 
@@ -274,15 +312,6 @@ def _spanning(clips: Sequence[Clip]) -> set[str]:
     for clip in clips:
         folds[clip.group].add(clip.fold)
     return {group for group, seen in folds.items() if len(seen) > 1}
-
-
-def describe(result: Result) -> str:
-    """A score and its interval in percent."""
-    interval = result.interval
-    text = f"{100 * result.score:.1f}"
-    if interval.low is None or interval.high is None:
-        return f"{text} (no interval: {interval.method})"
-    return f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
 def open_store(settings: Settings) -> FeatureStore:

@@ -30,7 +30,10 @@ BATCH_SECONDS = {"cpu": 80.0, "cuda": 640.0}
 
 @dataclass(frozen=True)
 class Encoder:
-    """An upstream with a view and a recipe: all that decides what a clip's features are. The network is built when it is first needed."""
+    """An upstream with a view and a recipe.
+
+    All that decides what a clip's features are. The network is built when it is first needed.
+    """
 
     spec: UpstreamSpec
     weights: Weights
@@ -132,7 +135,8 @@ def extract(
     workers: int = 2,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Encode the clips that the shelf lacks; returns what it cost and what was done to clips outside the upstream's limits.
+    """Encode the clips that the shelf lacks; returns what it cost and what was done to clips outside the upstream's
+    limits.
 
     Raises:
         UserError: a clip cannot be read, or the encoder makes something that is not finite of it.
@@ -145,7 +149,9 @@ def extract(
     by_key = dict(zip((piece.key for piece in pieces), clips, strict=True))
     begin, done, padded, cut = time.perf_counter(), 0, 0, 0
     with _crew(encoder, workers) as (pool, turn):
-        jobs = [pool.submit(_encode_shard, encoder, shelf, [(key, by_key[key]) for key in keys], turn) for keys in shards]
+        jobs = [
+            pool.submit(_encode_shard, encoder, shelf, [(key, by_key[key]) for key in keys], turn) for keys in shards
+        ]
         for job in as_completed(jobs):
             counts = job.result()
             done, padded, cut = done + counts.clips, padded + counts.padded, cut + counts.cut
@@ -173,8 +179,9 @@ class _Counts(NamedTuple):
 def _crew(encoder: Encoder, workers: int) -> "Iterator[tuple[ThreadPoolExecutor, AbstractContextManager[Any]]]":
     """Threads that take one shard each, and whose turn it is to compute.
 
-    On a CPU every thread computes by itself: threads that share one operation wait for each other thousands of times in a clip, which is slow and, on
-    a machine that others use too, ruinous. A GPU serves one thread while the others decode.
+    On a CPU every thread computes by itself: threads that share one operation wait for each other thousands of times
+    in a clip, which is slow and, on a machine that others use too, ruinous. A GPU serves one thread while the others
+    decode.
     """
     import torch
 

@@ -1,6 +1,7 @@
 """Kaldi's log-mel filterbank in torch: float32, any device, no torchaudio.
 
-Source: Kaldi ``compute-fbank-feats`` with its defaults (25 ms frames every 10 ms, pre-emphasis 0.97, snipped edges, no energy) and no dither.
+Source: Kaldi ``compute-fbank-feats`` with its defaults (25 ms frames every 10 ms, pre-emphasis 0.97, snipped edges,
+no energy) and no dither.
 """
 
 import math
@@ -54,9 +55,9 @@ def fbank(wave: Tensor, *, window: Window = "povey", bins: int = 128, rate: int 
 def _fbank(wave: Tensor, window: Window, bins: int, rate: int) -> Tensor:
     length, hop = _frame(rate)
     taper, bands = _constants(window, bins, rate, wave.device)
-    # Kaldi removes each frame's mean m, then pre-emphasises: (x[n] - m) - 0.97 (x[n-1] - m) = (x[n] - 0.97 x[n-1]) - 0.03 m.
-    # So the wave is pre-emphasised once instead of each of its 2.5-fold overlapping frames. The first sample of a frame would
-    # need x[-1], but both windows are zero there.
+    # Kaldi removes each frame's mean m, then pre-emphasises: (x[n] - m) - 0.97 (x[n-1] - m) = (x[n] - 0.97 x[n-1]) -
+    # 0.03 m. So the wave is pre-emphasised once instead of each of its 2.5-fold overlapping frames. The first sample
+    # of a frame would need x[-1], but both windows are zero there.
     means = wave.unfold(-1, length, hop).mean(-1, keepdim=True)
     emphasised = torch.nn.functional.pad(wave[..., 1:] - PRE_EMPHASIS * wave[..., :-1], (1, 0))
     frames = emphasised.unfold(-1, length, hop)
@@ -73,7 +74,8 @@ def _fbank(wave: Tensor, window: Window, bins: int, rate: int) -> Tensor:
 def mel_filters(bins: int = 128, rate: int = 16_000) -> Tensor:
     """Kaldi's triangular filters, (FFT bin, mel bin), float64.
 
-    The triangles are linear in mel, not in Hz; the highest FFT bin has no weight; with 128 filters one of them covers no bin at all.
+    The triangles are linear in mel, not in Hz; the highest FFT bin has no weight; with 128 filters one of them covers
+    no bin at all.
     """
     size = _fft_size(_frame(rate)[0])
 

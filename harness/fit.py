@@ -18,7 +18,10 @@ REVISION = "1"
 
 @dataclass(frozen=True)
 class Data:
-    """What there is to learn from: inputs (clip, layer, width) to choose between, class numbers, and each clip's fold."""
+    """What there is to learn from.
+
+    Inputs (clip, layer, width) to choose between, class numbers, and each clip's fold.
+    """
 
     inputs: Mapping[str, Array]
     y: Labels
@@ -44,15 +47,18 @@ class Outcome:
 def fit_split(data: Data, split: Split, head: Head, *, index: int = 0, seed: int = 0) -> Outcome:
     """Run one split.
 
-    Every input and setting learns from the training folds and is scored on the validation folds; the best (ties go to the lower cross-entropy,
-    then to the first) is refitted on both and answers the test folds. Features are standardised by the folds that are learned from.
+    Every input and setting learns from the training folds and is scored on the validation folds; the best (ties go to
+    the lower cross-entropy, then to the first) is refitted on both and answers the test folds. Features are
+    standardised by the folds that are learned from.
 
     Raises:
         UserError: the folds that are learned from, or judged by, are too poor in clips.
     """
     train, valid, test = (data.rows(folds) for folds in (split.train, split.valid, split.test))
     if not (valid.any() and test.any() and len(np.unique(data.y[train])) > 1):
-        raise UserError(f"the split that tests on fold {', '.join(split.test)} has too few clips to learn from: raise --limit")
+        raise UserError(
+            f"the split that tests on fold {', '.join(split.test)} has too few clips to learn from: raise --limit"
+        )
     candidates = []
     ranking: list[tuple[float, float]] = []
     for label, x in data.inputs.items():
@@ -77,7 +83,10 @@ def fit_split(data: Data, split: Split, head: Head, *, index: int = 0, seed: int
 
 
 def standardised(x: Array, *, by: npt.NDArray[np.bool_]) -> Array:
-    """Give every feature of ``x`` (clip, layer, width) mean 0 and variance 1 over the clips ``by``; constant features become 0."""
+    """Give every feature of ``x`` (clip, layer, width) mean 0 and variance 1 over the clips ``by``.
+
+    Constant features become 0.
+    """
     mean = x[by].mean(0, dtype=np.float64)
     std = x[by].std(0, dtype=np.float64)
     scale = np.where(std > 1e-6 * np.abs(mean).clip(min=1e-6), 1 / np.where(std > 0, std, 1), 0)

@@ -1,7 +1,8 @@
 """Heads: light classifiers on frozen features.
 
-``logistic`` is multinomial logistic regression, solved to convergence (scikit-learn). ``linear`` is SUPERB's utterance head (Yang et al. 2021): a
-projection to 256 and a linear layer, trained by Adam; with several layers their softmax-weighted sum is learned along with it.
+``logistic`` is multinomial logistic regression, solved to convergence (scikit-learn). ``linear`` is SUPERB's
+utterance head (Yang et al. 2021): a projection to 256 and a linear layer, trained by Adam; with several layers their
+softmax-weighted sum is learned along with it.
 """
 
 import warnings
@@ -35,7 +36,10 @@ class Tried(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A trained head: features (clip, layer, width) to logits (clip, class); and the layer weights it has learned, if any."""
+    """A trained head.
+
+    Features (clip, layer, width) to logits (clip, class); and the layer weights it has learned, if any.
+    """
 
     logits: Callable[[Array], Array]
     layer_weights: tuple[float, ...] = ()
@@ -58,7 +62,10 @@ class Head(ABC):
 
 @dataclass(frozen=True)
 class Logistic(Head):
-    """Multinomial logistic regression with an L2 penalty; ``grid`` holds scikit-learn's C, the inverse of its strength."""
+    """Multinomial logistic regression with an L2 penalty.
+
+    ``grid`` holds scikit-learn's C, the inverse of its strength.
+    """
 
     grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     random = False
@@ -161,7 +168,9 @@ def check_head(name: str, interface: str) -> None:
     if name not in HEADS:
         raise UserError(f"there is no head {name!r}: {choices(name, HEADS)}")
     if name == "logistic" and interface == "weighted-sum":
-        raise UserError("the logistic head sees one layer, so it cannot learn a weighted-sum: use --head linear with it")
+        raise UserError(
+            "the logistic head sees one layer, so it cannot learn a weighted-sum: use --head linear with it"
+        )
 
 
 def score(logits: Array, y: Labels) -> tuple[float, float]:

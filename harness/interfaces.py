@@ -1,7 +1,8 @@
 """Interfaces: how a head sees an upstream's layers.
 
-``last`` is the authors' final output, ``layer:K`` the output of block K (0 is the input of block 1), ``best-layer`` the layer that a split's own
-validation folds like best, ``weighted-sum`` a learned softmax-weighted sum of layers 0 to L (SUPERB; ``final`` is not in it).
+``last`` is the authors' final output, ``layer:K`` the output of block K (0 is the input of block 1), ``best-layer``
+the layer that a split's own validation folds like best, ``weighted-sum`` a learned softmax-weighted sum of layers 0
+to L (SUPERB; ``final`` is not in it).
 """
 
 import re
@@ -45,7 +46,9 @@ def present(name: str, layers: Mapping[str, Array]) -> dict[str, Array]:
         return {"final": layers["final"][:, None]}
     if name == "weighted-sum":
         if len({layers[label].shape[1] for label in numbered}) > 1:
-            raise UserError("weighted-sum needs layers of one width, and this upstream's differ: use best-layer, last or layer:K")
+            raise UserError(
+                "weighted-sum needs layers of one width, and this upstream's differ: use best-layer, last or layer:K"
+            )
         return {f"0..{len(numbered) - 1}": np.stack([layers[label] for label in numbered], axis=1)}
     label = name.removeprefix("layer:")
     if label not in layers:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Axis:
     """One axis of an upstream's name: in ``ssamba:tiny-s10`` the size is ``tiny`` and the stride is ``s10``.
 
-    ``option`` is the constructor's keyword and ``tokens`` maps each token to the value it passes, default first. ``number`` is a letter
+    ``option`` is the constructor's keyword and ``tokens`` maps each token to the value it passes, default first.
+    ``number`` is a letter
     that, followed by digits, passes that number: with ``number="t"`` the token ``t512`` passes 512.
     """
 
@@ -64,7 +65,8 @@ class HubFile:
 class Weights:
     """Where an upstream's parameters come from.
 
-    ``label`` is what results show (a base name, never a path); ``identity`` is what the store's keys hold (a content hash).
+    ``label`` is what results show (a base name, never a path); ``identity`` is what the store's keys hold (a content
+    hash).
     """
 
     kind: Literal["none", "untrained", "file"]
@@ -93,8 +95,8 @@ class Weights:
 class Layers:
     """What an upstream makes of a batch of clips of one length.
 
-    ``hidden[0]`` is the input of the first block, ``hidden[i]`` the output of block i, as they are (no norm added); ``final`` is
-    what the authors use. Each is (clip, frame, width); widths may differ between layers.
+    ``hidden[0]`` is the input of the first block, ``hidden[i]`` the output of block i, as they are (no norm added);
+    ``final`` is what the authors use. Each is (clip, frame, width); widths may differ between layers.
     """
 
     hidden: "tuple[Tensor, ...]"
@@ -123,7 +125,8 @@ def as_they_are(wave: "Tensor") -> "Tensor":
 class Upstream(ABC):
     """A frozen model. Subclass it in one file, implement :meth:`forward`, set the attributes below.
 
-    The constructor is called as ``cls(weights, device, **options)`` with one option for each axis that the name mentions.
+    The constructor is called as ``cls(weights, device, **options)`` with one option for each axis that the name
+    mentions.
     """
 
     axes: ClassVar[tuple[Axis, ...]] = ()
@@ -147,7 +150,8 @@ class Upstream(ABC):
     frame_rate: Fraction | None
     #: Time of the centre of frame 0, in seconds.
     frame_offset: Fraction = Fraction(0)
-    #: Samples. :meth:`forward` pads clips below ``shortest`` as the authors do; extraction cuts clips above ``longest``.
+    #: Samples. :meth:`forward` pads clips below ``shortest`` as the authors do; extraction cuts clips above
+    #: ``longest``.
     shortest: int = 1
     longest: int | None = None
     #: What was found while loading: parameter count, detected norm, ignored keys.
@@ -187,8 +191,8 @@ class Upstream(ABC):
     def encode_in_windows(self, wave: "Tensor", clips_at_once: int = 16) -> Layers:
         """Like :meth:`encode`, but clips above :attr:`longest` are normalised whole, then cut in equal windows.
 
-        Neighbouring windows overlap by less than one sample per window, so that all have the same length and nothing is lost; their
-        frames follow each other. ``clips_at_once`` bounds how many windows are encoded together.
+        Neighbouring windows overlap by less than one sample per window, so that all have the same length and nothing
+        is lost; their frames follow each other. ``clips_at_once`` bounds how many windows are encoded together.
         """
         import torch
 
@@ -216,7 +220,7 @@ def load_strictly(network: "nn.Module", state: Mapping[str, Any], *, what: str) 
         UserError: a key is missing, left over or of another shape; the sentence names the first.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    given = {name: tuple(getattr(tensor, "shape", ("no tensor",))) for name, tensor in state.items()}
     for name, shape in expected.items():
         if name not in given:
             raise UserError(f"{what} lacks the key {name!r}: it is a checkpoint of another model")

@@ -20,7 +20,7 @@ class Protocol:
 PROTOCOLS = {
     "default": Protocol(
         "default",
-        "whole clips; layer and settings chosen on each split's own validation folds, refitted on training and validation folds",
+        "whole clips; layer and settings chosen on each split's own validation folds, then refitted with them",
         interface="best-layer",
         head="logistic",
     ),

@@ -10,7 +10,10 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "soundfile", "soxr", "mam
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Versions of what computes, the commit of this checkout where there is one, and the machine; no user names and no paths."""
+    """Versions of what computes, the commit of this checkout where there is one, and the machine.
+
+    No user names and no paths.
+    """
     import torch
 
     return {
@@ -33,7 +36,10 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this file lies in, with a mark where files have changed since; None outside of one."""
+    """The commit of the checkout that this file lies in, with a mark where files have changed since.
+
+    None outside of one.
+    """
     here = Path(__file__).parent
     if not (here.parent / ".git").exists():
         return None

@@ -1,9 +1,10 @@
 """How a name becomes an object: the only place that imports plugins, by name and late.
 
-Built-in plugins are the files of ``harness/upstreams`` and ``harness/tasks``: the file's name is the plugin's name. Other packages
-add theirs through the entry points ``harness.upstreams`` and ``harness.tasks``, whose value is a module, and have the same powers.
-An upstream's module holds ``UPSTREAM``, a subclass of :class:`harness.models.Upstream`. A task's module holds ``VARIANTS``, default
-first, and ``task(variant)``, which gives a :class:`harness.datasets.Task`.
+Built-in plugins are the files of ``harness/upstreams`` and ``harness/tasks``: the file's name is the plugin's name.
+Other packages add theirs through the entry points ``harness.upstreams`` and ``harness.tasks``, whose value is a
+module, and have the same powers. An upstream's module holds ``UPSTREAM``, a subclass of
+:class:`harness.models.Upstream`. A task's module holds ``VARIANTS``, default first, and ``task(variant)``, which
+gives a :class:`harness.datasets.Task`.
 
 The grammar of names is ``NAME[:TOKEN[-TOKEN]...][@WEIGHTS]``, split at the first ``@``.
 """
@@ -50,7 +51,9 @@ def plugins(kind: str) -> dict[str, Plugin]:
     }
     for entry in entry_points(group=f"harness.{kind}"):
         if entry.name in found:
-            raise UserError(f"{_owner(entry)} offers {entry.name!r} in {kind}, which {found[entry.name].module} has taken")
+            raise UserError(
+                f"{_owner(entry)} offers {entry.name!r} in {kind}, which {found[entry.name].module} has taken"
+            )
         found[entry.name] = Plugin(entry.name, entry.value, f"from {_owner(entry)}")
     return dict(sorted(found.items()))
 
@@ -99,7 +102,9 @@ class UpstreamSpec:
     @cached_property
     def options(self) -> dict[str, Any]:
         """The constructor's keywords."""
-        return {axis.option: axis.value(self.tokens[axis.option]) for axis in self.cls.axes if axis.option in self.tokens}
+        return {
+            axis.option: axis.value(self.tokens[axis.option]) for axis in self.cls.axes if axis.option in self.tokens
+        }
 
     @cached_property
     def label(self) -> str:
@@ -140,7 +145,9 @@ def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
     for token in text.split("-") if text else []:
         axis = next((axis for axis in axes if axis.knows(token)), None)
         if axis is None:
-            raise UserError(f"{family} has no variant {token!r}: {choices(token, [t for a in axes for t in a.examples()])}")
+            raise UserError(
+                f"{family} has no variant {token!r}: {choices(token, [t for a in axes for t in a.examples()])}"
+            )
         if axis.option in chosen:
             raise UserError(f"{family} takes one {axis.option}, not both {chosen[axis.option]!r} and {token!r}")
         chosen[axis.option] = token
@@ -150,7 +157,7 @@ def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
 def _from_hub(source: HubFile, revision: str | None, label: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     try:

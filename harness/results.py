@@ -127,6 +127,14 @@ def load(folder: str | Path) -> "pd.DataFrame":
     return pd.DataFrame([row(result) for result in read_all(Path(folder))], columns=list(COLUMNS))
 
 
+def describe_score(result: Result) -> tuple[str, str]:
+    """A score in percent, and its interval."""
+    low, high = result.interval.low, result.interval.high
+    if low is None or high is None:
+        return f"{100 * result.score:.1f}", "no interval"
+    return f"{100 * result.score:.1f}", f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def row(result: Result) -> dict[str, Any]:
     """One result as a flat row."""
     values = {

@@ -15,9 +15,7 @@ RESAMPLES = 10_000
 FEW = 10
 
 
-def accuracy_interval(
-    correct: Table, folds: Sequence[int], groups: Sequence[str], seed: int = 0
-) -> Interval:
+def accuracy_interval(correct: Table, folds: Sequence[int], groups: Sequence[str], seed: int = 0) -> Interval:
     """The interval of an accuracy that is averaged over folds.
 
     Args:
@@ -26,8 +24,9 @@ def accuracy_interval(
         groups: per clip, its group.
         seed: of the resampling.
 
-    Groups are drawn with replacement from those of all folds together; the accuracy of every fold is computed anew and averaged over
-    the folds that were drawn. With fewer than 10 groups it is a t-interval around the score, from the groups' accuracies; with one there is none.
+    Groups are drawn with replacement from those of all folds together; the accuracy of every fold is computed anew
+    and averaged over the folds that were drawn. With fewer than 10 groups it is a t-interval around the score, from
+    the groups' accuracies; with one there is none.
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     fold = np.asarray(folds)

@@ -1,7 +1,8 @@
 """The feature store: what an encoder made of a clip, found again by the contents of both.
 
-A store holds one shelf per encoder key. A shelf holds shards: safetensors files of a few dozen clips each, named by the clips they hold,
-written beside and renamed. The index is what the shards say of themselves, so it cannot disagree with them.
+A store holds one shelf per encoder key. A shelf holds shards: safetensors files of a few dozen clips each, named by
+the clips they hold, written beside and renamed. The index is what the shards say of themselves, so it cannot disagree
+with them.
 """
 
 import hashlib
@@ -70,9 +71,13 @@ class FeatureStore:
             self._memory.execute("PRAGMA synchronous = OFF")
         except (OSError, sqlite3.OperationalError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise UserError(f"the feature store {folder} cannot be written ({reason}): choose another with --store") from error
+            raise UserError(
+                f"the feature store {folder} cannot be written ({reason}): choose another with --store"
+            ) from error
         except sqlite3.DatabaseError as error:
-            raise UserError(f"{folder / 'files.sqlite'} is damaged: delete it, it is only a memory of file hashes") from error
+            raise UserError(
+                f"{folder / 'files.sqlite'} is damaged: delete it, it is only a memory of file hashes"
+            ) from error
 
     def digest(self, path: Path) -> str:
         """The SHA-256 of a file, remembered."""
@@ -132,7 +137,10 @@ class Piece:
 
 
 def plan_shards(pieces: Sequence[Piece]) -> list[list[str]]:
-    """Cut clips into shards of similar length: sorted by duration, up to :data:`SHARD_CLIPS` or :data:`SHARD_SECONDS`."""
+    """Cut clips into shards of similar length.
+
+    Sorted by duration, up to :data:`SHARD_CLIPS` or :data:`SHARD_SECONDS`.
+    """
     shards: list[list[str]] = []
     filled = 0.0
     for piece in sorted(set(pieces), key=lambda piece: (piece.seconds, piece.key)):
@@ -163,8 +171,8 @@ class Shelf:
     def plan(self, pieces: Sequence[Piece]) -> list[list[str]]:
         """The shards that are missing for these clips; each is a list of clip keys.
 
-        Shards that an earlier, interrupted run has planned are finished as planned, so that the same clips meet in the same batches and the
-        features come out the same to the last bit.
+        Shards that an earlier, interrupted run has planned are finished as planned, so that the same clips meet in
+        the same batches and the features come out the same to the last bit.
         """
         there = self.index()
         missing = {piece.key: piece for piece in pieces if piece.key not in there}
@@ -218,8 +226,8 @@ class Shelf:
             scale = max(1.0, float(first.abs().max()))
             if first.shape != answer[name].shape or float((first - answer[name]).abs().max()) > 2e-3 * scale:
                 raise UserError(
-                    f"the features in {self.folder} were made by an encoder that answers differently in layer {name}, though it goes "
-                    "by the same key: raise the upstream's revision, or delete that folder"
+                    f"the features in {self.folder} were made by an encoder that answers differently in layer {name}, "
+                    "though it goes by the same key: raise the upstream's revision, or delete that folder"
                 )
 
 
@@ -273,7 +281,7 @@ def _read_shard(path: Path) -> "dict[str, Sequence[Tensor]]":
     except SafetensorError as error:
         raise _damaged(path) from error
     frames = tensors.pop("frames", None)
-    return {name: t if frames is None else t.split(frames.tolist()) for name, t in tensors.items()}
+    return {name: list(t) if frames is None else list(t.split(frames.tolist())) for name, t in tensors.items()}
 
 
 def _damaged(path: Path) -> UserError:

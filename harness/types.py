@@ -10,8 +10,8 @@ from typing import Any
 class Clip:
     """One labelled stretch of audio.
 
-    ``id`` is unique in its task and does not depend on where the data lies. ``start`` and ``stop`` are seconds; ``None``
-    means the file's beginning and end. Clips of one ``group`` (a speaker, a recording) belong in one fold.
+    ``id`` is unique in its task and does not depend on where the data lies. ``start`` and ``stop`` are seconds;
+    ``None`` means the file's beginning and end. Clips of one ``group`` (a speaker, a recording) belong in one fold.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """Views: what is kept of an upstream's layers.
 
-``mean`` averages each layer over frames. ``mean-ln`` first gives every frame of the numbered layers mean 0 and variance 1 (a LayerNorm
-without weights; it does not commute with averaging) and leaves ``final`` as the authors made it. ``frames[LAYERS]:DTYPE`` keeps every frame
-of some layers, such as ``frames[0,6,final]:float16``.
+``mean`` averages each layer over frames. ``mean-ln`` first gives every frame of the numbered layers mean 0 and
+variance 1 (a LayerNorm without weights; it does not commute with averaging) and leaves ``final`` as the authors made
+it. ``frames[LAYERS]:DTYPE`` keeps every frame of some layers, such as ``frames[0,6,final]:float16``.
 """
 
 import re
@@ -22,7 +22,10 @@ BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 @dataclass(frozen=True)
 class View:
-    """``kind`` is ``mean``, ``mean-ln`` or ``frames``; ``layers`` is empty for all; ``dtype`` is how numbers are stored."""
+    """``kind`` is ``mean``, ``mean-ln`` or ``frames``.
+
+    ``layers`` is empty for all; ``dtype`` is how numbers are stored.
+    """
 
     kind: str
     layers: tuple[str, ...] = ()
@@ -39,7 +42,10 @@ class View:
             return cls(text)
         match = re.fullmatch(r"frames\[((?:\d+|final)(?:,(?:\d+|final))*)\]:(\w+)", text)
         if match is None or match[2] not in BYTES:
-            raise UserError(f"there is no view {text!r}: there is mean, mean-ln, frames[LAYERS]:DTYPE such as frames[0,6,final]:float16")
+            raise UserError(
+                f"there is no view {text!r}: there is mean, mean-ln, frames[LAYERS]:DTYPE "
+                "such as frames[0,6,final]:float16"
+            )
         return cls("frames", tuple(dict.fromkeys(match[1].split(","))), match[2])
 
     def __str__(self) -> str:
@@ -54,19 +60,29 @@ class View:
         there = (*map(str, range(len(upstream.widths))), "final")
         for name in self.layers:
             if name not in there:
-                raise UserError(f"the view {self} asks for layer {name}, and the layers are 0 to {len(upstream.widths) - 1} and final")
+                raise UserError(
+                    f"the view {self} asks for layer {name}, "
+                    f"and the layers are 0 to {len(upstream.widths) - 1} and final"
+                )
         return self.layers or there
 
     def bytes(self, upstream: "Upstream", seconds: float) -> float:
         """How many bytes a clip of so many seconds takes, before any header."""
-        widths = dict(zip((*map(str, range(len(upstream.widths))), "final"), (*upstream.widths, upstream.final_width), strict=True))
+        widths = dict(
+            zip(
+                (*map(str, range(len(upstream.widths))), "final"), (*upstream.widths, upstream.final_width), strict=True
+            )
+        )
         numbers = sum(widths[name] for name in self.names(upstream))
         if self.kind == "frames" and upstream.frame_rate is not None:
             numbers *= max(1, round(float(upstream.frame_rate) * seconds))
         return numbers * BYTES[self.dtype]
 
     def reduce(self, layers: "Layers", names: tuple[str, ...]) -> "Mapping[str, Tensor]":
-        """Keep of a batch what the view keeps: (clip, width) per layer, or (clip, frame, width) for frames; on the CPU."""
+        """Keep of a batch what the view keeps.
+
+        (clip, width) per layer, or (clip, frame, width) for frames; on the CPU.
+        """
         import torch
         from torch.nn import functional
 

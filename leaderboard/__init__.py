@@ -1,0 +1,1 @@
+"""Leaderboards: pure functions from result files to a table and a page."""

@@ -17,9 +17,7 @@ from harness.types import Result
 from .table import grouped, ranking, to_csv, to_markdown
 
 _TITLE = "Frozen audio representations"
-_ABOUT = (
-    "What frozen audio encoders know: a task trains only a small head on their features, never the encoder."
-)
+_ABOUT = "What frozen audio encoders know: a task trains only a small head on their features, never the encoder."
 _NOTE = (
     "Scores are in percent, with a confidence interval. Where intervals overlap, the order may be chance. "
     "Results with a badge (untrained, partial, leaky, test-selected, contaminated) are shown but not ranked."
@@ -98,9 +96,7 @@ def build(results: list[Result], out: Path) -> list[Path]:
 
 def _page(results: Sequence[Result]) -> str:
     groups = grouped(results)
-    links = (
-        f'<a href="#{n}">{_html(task)}, {_html(protocol)}</a>' for n, (task, protocol) in enumerate(groups)
-    )
+    links = (f'<a href="#{n}">{_html(task)}, {_html(protocol)}</a>' for n, (task, protocol) in enumerate(groups))
     sections = (_section(str(n), *names, group) for n, (names, group) in enumerate(groups.items()))
     return f"""<!doctype html>
 <html lang="en">
@@ -134,10 +130,7 @@ def _section(anchor: str, task: str, protocol: str, group: Sequence[Result]) -> 
             "Score on the validation folds of each layer's best setting, in percent, mean over splits.",
             _layer_plot(_layer_scores(group)),
         ),
-        *(
-            _plot(f"Learned layer weights of {label}, one row per fit.", _weight_plot(rows))
-            for label, rows in weights
-        ),
+        *(_plot(f"Learned layer weights of {label}, one row per fit.", _weight_plot(rows)) for label, rows in weights),
     ]
     details = (_provenance(label, result) for label, result in zip(labels, group, strict=True))
     return f"""<section id="{anchor}">
@@ -326,6 +319,4 @@ def _weight_plot(weights: Sequence[Sequence[float]]) -> go.Figure:
         hovertemplate="layer %{x}, %{y}: %{z:.3f}<extra></extra>",
     )
     xaxis = {"title": "layer", "dtick": 1, "showgrid": False}
-    return _figure(
-        [shades], 80 + 24 * len(weights), xaxis=xaxis, yaxis={"autorange": "reversed", "showgrid": False}
-    )
+    return _figure([shades], 80 + 24 * len(weights), xaxis=xaxis, yaxis={"autorange": "reversed", "showgrid": False})

@@ -51,9 +51,7 @@ def to_csv(results: Sequence[Result]) -> str:
         for result, rank in zip(group, ranks(group), strict=True)
     ]
     # As objects, since a column with a gap would turn whole numbers into fractions.
-    return pd.DataFrame(rows, columns=["rank", *COLUMNS], dtype=object).to_csv(
-        index=False, lineterminator="\n"
-    )
+    return pd.DataFrame(rows, columns=["rank", *COLUMNS], dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def _cells(result: Result, rank: int | None) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Built-in tasks: one file per dataset family; the file's name is the task's name."""

@@ -1,4 +1,4 @@
-"""ESC-50, environmental sounds: 2,000 clips of 5 s in 50 classes, five official folds (variant esc10: 400 clips, 10 classes)."""
+"""ESC-50, environmental sounds: 2,000 clips in 50 classes, five official folds; the variant esc10 has 400 in 10."""
 
 import csv
 from pathlib import Path
@@ -22,7 +22,8 @@ LABELS = (
     *("train", "church_bells", "airplane", "fireworks", "hand_saw"),
 )
 ESC10 = (0, 1, 10, 11, 12, 20, 21, 38, 40, 41)
-#: Four source recordings lie in two folds, always under two labels: the folds are the authors', so they stay as they are.
+#: Four source recordings lie in two folds, always under two labels: the folds are the authors', so they stay as they
+#: are.
 SPANNING = frozenset({"131943", "134049", "209698", "234879"})
 
 

@@ -214,9 +214,7 @@ def _voice(hertz: Wave, rng: Generator) -> Wave:
 
 def _ring(since: Wave, partials: Iterable[float], decay: float) -> Wave:
     """A struck body: partials in Hz that fade after each stroke, the high ones sooner."""
-    fading = [
-        np.sin(2 * np.pi * hz * since) * np.exp(-n * decay * since) / n for n, hz in enumerate(partials, 1)
-    ]
+    fading = [np.sin(2 * np.pi * hz * since) * np.exp(-n * decay * since) / n for n, hz in enumerate(partials, 1)]
     sound: Wave = np.sum(fading, axis=0)
     return sound
 

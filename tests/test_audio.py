@@ -42,9 +42,7 @@ def tone(hertz: float, rate: int, seconds: float) -> npt.NDArray[np.float32]:
 
 
 @pytest.mark.parametrize(("suffix", "subtype", "step"), LOSSLESS)
-def test_a_lossless_file_gives_back_its_samples(
-    tmp_path: Path, suffix: str, subtype: str, step: float
-) -> None:
+def test_a_lossless_file_gives_back_its_samples(tmp_path: Path, suffix: str, subtype: str, step: float) -> None:
     path = tmp_path / f"clip.{suffix}"
     wave = sound(4000)[:, 0]
     soundfile.write(path, wave, 16_000, subtype=subtype)
@@ -86,9 +84,7 @@ def test_channels_are_averaged(tmp_path: Path, channels: int, suffix: str) -> No
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), FORMATS)
-@pytest.mark.parametrize(
-    "seconds", [(0.0, 0.5), (0.25, 0.6), (1.0, 1.0001), (1.7, 2.0), (1.5, None), (None, 0.3)]
-)
+@pytest.mark.parametrize("seconds", [(0.0, 0.5), (0.25, 0.6), (1.0, 1.0001), (1.7, 2.0), (1.5, None), (None, 0.3)])
 def test_a_stretch_is_a_slice_of_the_whole(
     tmp_path: Path, suffix: str, subtype: str, seconds: tuple[float | None, float | None]
 ) -> None:
@@ -189,9 +185,7 @@ def test_a_truncated_wav_is_refused(tmp_path: Path, refused: Refused, subtype: s
         read_mono(path)
 
 
-def test_a_truncated_wav_is_refused_even_for_a_stretch_that_is_there(
-    tmp_path: Path, refused: Refused
-) -> None:
+def test_a_truncated_wav_is_refused_even_for_a_stretch_that_is_there(tmp_path: Path, refused: Refused) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, sound(16_000), 16_000)
     path.write_bytes(path.read_bytes()[:20_000])
@@ -201,9 +195,7 @@ def test_a_truncated_wav_is_refused_even_for_a_stretch_that_is_there(
 
 @pytest.mark.xfail(strict=True, reason="only RIFF is looked into: see _refuse_cut_wav")
 @pytest.mark.parametrize(("form", "endian"), [("RF64", "FILE"), ("WAV", "BIG")])
-def test_a_truncated_wav_of_a_rarer_kind_is_refused(
-    tmp_path: Path, refused: Refused, form: str, endian: str
-) -> None:
+def test_a_truncated_wav_of_a_rarer_kind_is_refused(tmp_path: Path, refused: Refused, form: str, endian: str) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, sound(4000), 16_000, format=form, endian=endian, subtype="PCM_16")
     path.write_bytes(path.read_bytes()[:-1000])
@@ -223,9 +215,7 @@ def test_a_truncated_flac_is_refused(tmp_path: Path, refused: Refused, kept: flo
 
 @pytest.mark.parametrize("kept", [0.3, 0.7, 0.99])
 @pytest.mark.parametrize("suffix", ["ogg", "mp3"])
-def test_a_truncated_lossy_file_is_refused(
-    tmp_path: Path, refused: Refused, suffix: str, kept: float
-) -> None:
+def test_a_truncated_lossy_file_is_refused(tmp_path: Path, refused: Refused, suffix: str, kept: float) -> None:
     path = tmp_path / f"clip.{suffix}"
     soundfile.write(path, sound(16_000), 16_000)
     whole = path.read_bytes()
@@ -236,9 +226,7 @@ def test_a_truncated_lossy_file_is_refused(
 
 @pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_samples_that_are_not_finite_are_refused(
-    tmp_path: Path, refused: Refused, worst: float, channels: int
-) -> None:
+def test_samples_that_are_not_finite_are_refused(tmp_path: Path, refused: Refused, worst: float, channels: int) -> None:
     path = tmp_path / "clip.wav"
     wave = sound(4000, channels)
     wave[2500, -1] = worst
@@ -274,9 +262,7 @@ def test_a_wav_with_a_chunk_before_the_sound_is_read(tmp_path: Path, comment: by
     np.testing.assert_allclose(read, wave, rtol=0, atol=2**-22)
 
 
-@pytest.mark.parametrize(
-    ("given", "rate"), [(44_100, 16_000), (8000, 16_000), (16_000, 22_050), (48_000, 32_000)]
-)
+@pytest.mark.parametrize(("given", "rate"), [(44_100, 16_000), (8000, 16_000), (16_000, 22_050), (48_000, 32_000)])
 def test_resampling_is_soxrs(given: int, rate: int) -> None:
     wave = sound(given)[:, 0]
     np.testing.assert_array_equal(resample(wave, given, rate), soxr.resample(wave, given, rate, quality="HQ"))
@@ -287,9 +273,7 @@ def test_a_wave_at_the_wanted_rate_is_not_resampled() -> None:
     assert resample(wave, 16_000, 16_000) is wave
 
 
-@pytest.mark.parametrize(
-    ("given", "rate"), [(44_100, 16_000), (8000, 16_000), (48_000, 16_000), (11_025, 16_000)]
-)
+@pytest.mark.parametrize(("given", "rate"), [(44_100, 16_000), (8000, 16_000), (48_000, 16_000), (11_025, 16_000)])
 def test_resampling_keeps_a_tone_at_its_frequency(given: int, rate: int) -> None:
     wave = resample(tone(1000, given, 1.0), given, rate)
     assert len(wave) == rate
@@ -355,9 +339,7 @@ def test_two_recipes_that_differ_have_keys_that_differ() -> None:
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), FORMATS)
-def test_a_clip_is_cut_mixed_resampled_and_put_through_the_recipe(
-    tmp_path: Path, suffix: str, subtype: str
-) -> None:
+def test_a_clip_is_cut_mixed_resampled_and_put_through_the_recipe(tmp_path: Path, suffix: str, subtype: str) -> None:
     path = tmp_path / f"clip.{suffix}"
     soundfile.write(path, sound(44_100, 2), 44_100, subtype=subtype)
     recipe = Recipe(duration=0.8, padding="zeros", gain=-6.0)

@@ -99,9 +99,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, refused: Refused, suffix: str
     "contents",
     [b"", b"hello", b"these are no weights\n" * 50, b"\x00" * 64, b"<!DOCTYPE html>\n<html></html>\n"],
 )
-def test_a_file_of_something_else_is_refused(
-    tmp_path: Path, refused: Refused, suffix: str, contents: bytes
-) -> None:
+def test_a_file_of_something_else_is_refused(tmp_path: Path, refused: Refused, suffix: str, contents: bytes) -> None:
     path = tmp_path / f"weights.{suffix}"
     path.write_bytes(contents)
     with refused(rf"weights\.{suffix}"):
@@ -124,9 +122,7 @@ def test_a_truncated_file_is_refused(
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize(
-    "contents", [[torch.ones(2)], torch.ones(2), 3, "words", None], ids=lambda x: type(x).__name__
-)
+@pytest.mark.parametrize("contents", [[torch.ones(2)], torch.ones(2), 3, "words", None], ids=lambda x: type(x).__name__)
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, refused: Refused, contents: object) -> None:
     path = tmp_path / "weights.pth"
     torch.save(contents, path)

@@ -19,9 +19,7 @@ WINDOWS: tuple[Window, ...] = get_args(Window)
 SILENCE = -15.9424
 
 
-def plain_fbank(
-    wave: npt.NDArray[np.float64], window: Window, bins: int, rate: int
-) -> npt.NDArray[np.float64]:
+def plain_fbank(wave: npt.NDArray[np.float64], window: Window, bins: int, rate: int) -> npt.NDArray[np.float64]:
     """The definition, one frame and one filter at a time: (sample,) to (frame, bin)."""
     length, hop = rate * 25 // 1000, rate * 10 // 1000
     size = 1
@@ -56,9 +54,7 @@ def plain_filters(bins: int, rate: int, size: int) -> npt.NDArray[np.float64]:
     return filters
 
 
-def assert_log_mels_agree(
-    got: Tensor, wanted: npt.ArrayLike, *, worst: float = 1e-2, mean: float = 1e-4
-) -> None:
+def assert_log_mels_agree(got: Tensor, wanted: npt.ArrayLike, *, worst: float = 1e-2, mean: float = 1e-4) -> None:
     error = np.abs(got.double().numpy() - np.asarray(wanted, dtype=np.float64))
     assert got.shape == error.shape
     assert error.max() <= worst
@@ -69,9 +65,7 @@ def assert_log_mels_agree(
 @pytest.mark.parametrize("samples", [400, 401, 559, 560, 16_000])
 def test_it_computes_its_definition(noise: Noise, window: Window, samples: int) -> None:
     wave = noise(1, samples)
-    assert_log_mels_agree(
-        fbank(wave, window=window)[0], plain_fbank(wave[0].double().numpy(), window, 128, 16_000)
-    )
+    assert_log_mels_agree(fbank(wave, window=window)[0], plain_fbank(wave[0].double().numpy(), window, 128, 16_000))
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 32_000, 44_100, 48_000])
@@ -86,17 +80,13 @@ def test_it_computes_its_definition_with_any_bins_at_any_rate(noise: Noise, rate
 def test_a_constant_offset_is_removed(noise: Noise, offset: float) -> None:
     wave = noise(1, 8000)
     got = fbank(wave + offset, window="hanning")[0]
-    assert_log_mels_agree(
-        got, plain_fbank(wave[0].double().numpy(), "hanning", 128, 16_000), worst=3e-2, mean=2e-4
-    )
+    assert_log_mels_agree(got, plain_fbank(wave[0].double().numpy(), "hanning", 128, 16_000), worst=3e-2, mean=2e-4)
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_kaldis_integer_scale_is_computed_as_well(noise: Noise, window: Window) -> None:
     wave = noise(1, 8000) * 2**15
-    assert_log_mels_agree(
-        fbank(wave, window=window)[0], plain_fbank(wave[0].double().numpy(), window, 128, 16_000)
-    )
+    assert_log_mels_agree(fbank(wave, window=window)[0], plain_fbank(wave[0].double().numpy(), window, 128, 16_000))
 
 
 @pytest.mark.parametrize(

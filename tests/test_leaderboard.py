@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.leaderboard.page import build
-from harness.leaderboard.table import grouped, ranking, ranks, to_csv, to_markdown
 from plotly.offline import get_plotlyjs
 
 from harness.errors import UserError
+from harness.leaderboard.page import build
+from harness.leaderboard.table import grouped, ranking, ranks, to_csv, to_markdown
 from harness.results import COLUMNS
 from harness.types import Candidate, FoldScore, Interval, Result
 
@@ -58,9 +58,7 @@ def page(folder: Path, *results: Result) -> str:
 
 
 def figures(text: str) -> list[dict[str, Any]]:
-    return [
-        json.loads(data) for data in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
-    ]
+    return [json.loads(data) for data in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)]
 
 
 def rows(*results: Result) -> list[dict[str, str]]:

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from harness.upstreams import _scan
-from harness.upstreams._scan import selective_scan
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from harness.upstreams import _scan
+from harness.upstreams._scan import selective_scan
 
 
 class Inputs(NamedTuple):
@@ -132,9 +133,7 @@ def test_the_size_of_a_block_does_not_matter(monkeypatch: pytest.MonkeyPatch, bl
 
 def test_a_batch_is_what_its_clips_are_alone() -> None:
     u, delta, a, b, c, d = inputs = draw(3, 70, 6).to(torch.float32)
-    alone = [
-        selective_scan(u[i : i + 1], delta[i : i + 1], a, b[i : i + 1], c[i : i + 1], d) for i in range(3)
-    ]
+    alone = [selective_scan(u[i : i + 1], delta[i : i + 1], a, b[i : i + 1], c[i : i + 1], d) for i in range(3)]
     torch.testing.assert_close(selective_scan(*inputs), torch.cat(alone), rtol=1e-5, atol=1e-5)
 
 
@@ -157,9 +156,7 @@ def noting_sizes() -> Iterator[list[int]]:
     """Lists how many numbers each tensor holds in memory that is made inside the block."""
     sizes: list[int] = []
 
-    def note(
-        _: object, made_by: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def note(_: object, made_by: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None) -> Any:
         out = made_by(*args, **(kwargs or {}))
         made = [x for x in (out if isinstance(out, list | tuple) else [out]) if isinstance(x, Tensor)]
         sizes.extend(x.untyped_storage().nbytes() // x.element_size() for x in made)

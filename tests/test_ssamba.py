@@ -12,9 +12,6 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from harness.upstreams import _patches, ssamba
-from harness.upstreams._patches import Statistics, adapt_positions, log_mel
-from harness.upstreams._vim import Mixer, grid_of
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -23,6 +20,9 @@ from torch.nn import functional
 from harness.fbank import fbank
 from harness.models import Layers
 from harness.registry import UpstreamSpec
+from harness.upstreams import _patches, ssamba
+from harness.upstreams._patches import Statistics, adapt_positions, log_mel
+from harness.upstreams._vim import Mixer, grid_of
 
 Golden = Callable[[str], tuple[Mapping[str, Any], dict[str, Tensor]]]
 Noise = Callable[..., Tensor]
@@ -282,9 +282,7 @@ def test_the_original_codes_stream_comes_out(one_second: tuple[Any, Tensor, list
 
 
 @pytest.mark.parametrize("times", NORMED)
-def test_the_original_codes_final_norm_comes_out(
-    one_second: tuple[Any, Tensor, list[Tensor]], times: int
-) -> None:
+def test_the_original_codes_final_norm_comes_out(one_second: tuple[Any, Tensor, list[Tensor]], times: int) -> None:
     upstream, _, streams = one_second
     stream = streams[-1]
     for _ in range(times):
@@ -294,9 +292,7 @@ def test_the_original_codes_final_norm_comes_out(
 
 
 @pytest.mark.parametrize("tokens", POOLED)
-def test_the_original_codes_clip_vector_comes_out(
-    tiny: Path, tones: Callable[[int], Tensor], tokens: str
-) -> None:
+def test_the_original_codes_clip_vector_comes_out(tiny: Path, tones: Callable[[int], Tensor], tokens: str) -> None:
     samples, numbers = POOLED[tokens]
     pooled = load(f"ssamba:tiny-{tokens}@{tiny}").encode(tones(samples)[None]).final.mean(1)
     assert numbers.fit(pooled)
@@ -343,10 +339,7 @@ class Case(NamedTuple):
 
     @property
     def images(self) -> Tensor:
-        made = [
-            log_mel(self.upstream.normalise(clip), self.upstream.statistics, self.frames)
-            for clip in self.clips
-        ]
+        made = [log_mel(self.upstream.normalise(clip), self.upstream.statistics, self.frames) for clip in self.clips]
         return torch.cat(made)
 
     def named(self, streams: list[Tensor]) -> State:
@@ -440,9 +433,7 @@ def test_the_first_reference_pairs_come_out_block_by_block(case: Case) -> None:
         assert_close(2 * before, tensors[f"pair/0{pair}/residual"], 5e-5)
 
 
-def test_the_original_superb_expert_comes_out(
-    golden: Golden, reference_weights: Callable[[str], Path]
-) -> None:
+def test_the_original_superb_expert_comes_out(golden: Golden, reference_weights: Callable[[str], Path]) -> None:
     about, tensors = golden("ssamba-superb-expert")
     upstream = load(f"ssamba:tiny-s10-superb-concat-expert@{reference_weights(about['weights'])}")
     wanted = tensors["superb/hidden_states"]
@@ -488,9 +479,7 @@ def test_the_experts_network_drops_norm_biases_and_norms_once(small: Path, noise
 
 
 @pytest.mark.parametrize("size", [(32, 4, 128), (48, 2, 256), (20, 6, 64)])
-def test_width_depth_and_grid_are_read_from_the_file(
-    save: Callable[[State], Path], size: tuple[int, int, int]
-) -> None:
+def test_width_depth_and_grid_are_read_from_the_file(save: Callable[[State], Path], size: tuple[int, int, int]) -> None:
     width, depth, frames = size
     upstream = load(f"ssamba@{save(published(width, depth, frames))}")
     assert (upstream.found["width"], upstream.found["depth"]) == (width, depth)
@@ -541,15 +530,11 @@ def test_a_size_that_contradicts_the_file_is_refused(small: Path, refused: Refus
         load(f"ssamba:{size}@{small}")
 
 
-@pytest.mark.parametrize(
-    "key", ["module.v.dist_token", "v.layers.1.mixer.extra", "mlp_head.0.weight", "epoch"]
-)
+@pytest.mark.parametrize("key", ["module.v.dist_token", "v.layers.1.mixer.extra", "mlp_head.0.weight", "epoch"])
 def test_a_file_with_a_key_that_nobody_knows_is_refused(
     save: Callable[[State], Path], state: State, refused: Refused, key: str
 ) -> None:
-    with refused(
-        f"keys that this model does not know, such as '{key.removeprefix('module.').removeprefix('v.')}'"
-    ):
+    with refused(f"keys that this model does not know, such as '{key.removeprefix('module.').removeprefix('v.')}'"):
         load(f"ssamba@{save(state | {key: torch.ones(3)})}")
 
 
@@ -612,9 +597,7 @@ def test_without_the_hub_one_sentence_says_what_to_do(
 
 
 @pytest.mark.parametrize(("tokens", "stride"), [("tiny", 16), ("tiny-s10", 10), ("tiny-t208", 16)])
-def test_thirteen_states_and_a_final_one_have_the_declared_widths(
-    noise: Noise, tokens: str, stride: int
-) -> None:
+def test_thirteen_states_and_a_final_one_have_the_declared_widths(noise: Noise, tokens: str, stride: int) -> None:
     upstream = load(f"ssamba:{tokens}@untrained")
     layers = upstream.encode(noise(1, 16_000))
     assert [layer.shape[-1] for layer in layers.hidden] == [192] * 13 == list(upstream.widths)
@@ -754,9 +737,7 @@ def test_a_long_clip_is_normalised_whole_and_its_windows_join(
 
 def test_a_clip_that_fits_is_one_window(small: Path, noise: Noise) -> None:
     upstream, wave = load(f"ssamba@{small}"), noise(1, 20_720)
-    torch.testing.assert_close(
-        upstream.encode_in_windows(wave).final, upstream.encode(wave).final, rtol=0, atol=0
-    )
+    torch.testing.assert_close(upstream.encode_in_windows(wave).final, upstream.encode(wave).final, rtol=0, atol=0)
 
 
 def test_the_pairs_are_two_streams_that_are_added(small: Path, noise: Noise) -> None:
@@ -766,10 +747,7 @@ def test_the_pairs_are_two_streams_that_are_added(small: Path, noise: Noise) -> 
     hidden, residual = streams[0], torch.zeros_like(streams[0])
     for i in range(0, 4, 2):
         sums = hidden + residual, hidden.flip(1) + residual.flip(1)
-        outs = [
-            layer.mixer(layer.norm(total))
-            for layer, total in zip(network.layers[i : i + 2], sums, strict=True)
-        ]
+        outs = [layer.mixer(layer.norm(total)) for layer, total in zip(network.layers[i : i + 2], sums, strict=True)]
         hidden, residual = outs[0] + outs[1].flip(1), sums[0] + sums[1].flip(1)
         assert_close(streams[i // 2 + 1], hidden + residual, 1e-6)
 
@@ -792,9 +770,7 @@ def test_positions_that_fit_are_left_as_they_are(noise: Noise, grid: tuple[int, 
 
 
 @pytest.mark.parametrize(("columns", "first"), [(1, 32), (13, 26), (32, 16), (63, 1)])
-def test_a_shorter_image_takes_the_middle_of_the_position_table(
-    noise: Noise, columns: int, first: int
-) -> None:
+def test_a_shorter_image_takes_the_middle_of_the_position_table(noise: Noise, columns: int, first: int) -> None:
     table = noise(8 * 64, 6)
     got = adapt_positions(table, (8, 64), (8, columns)).reshape(8, columns, 6)
     torch.testing.assert_close(got, table.reshape(8, 64, 6)[:, first : first + columns], rtol=0, atol=0)

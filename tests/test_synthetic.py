@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from harness.tasks import synthetic
 
 from harness.datasets import load_clips
+from harness.tasks import synthetic
 from harness.types import Clip
 
 TASK = synthetic.task("")

@@ -1,0 +1,1 @@
+"""Built-in upstreams: one file per model family; the file's name is the upstream's name."""

@@ -18,7 +18,8 @@ BINS = 128
 
 
 class Statistics(NamedTuple):
-    """Mean and standard deviation of the log-mel values that the authors normalise with (they divide by twice the latter)."""
+    """Mean and standard deviation of the log-mel values that the authors normalise with (they divide by twice the
+    latter)."""
 
     mean: float
     std: float
@@ -45,7 +46,8 @@ def samples_of(frames: int) -> int:
 def log_mel(wave: Tensor, statistics: Statistics, frames: int) -> Tensor:
     """The authors' training front end: (clip, sample) to (clip, frame, bin) of exactly ``frames`` frames.
 
-    Longer clips lose their end. Shorter ones are filled with zeros *before* normalising, so the filling is not what silence looks like.
+    Longer clips lose their end. Shorter ones are filled with zeros *before* normalising, so the filling is not what
+    silence looks like.
     """
     wave = functional.pad(wave, (0, max(0, FRAME - wave.shape[-1])))
     image = fbank(wave, window="hanning")[:, :frames]
@@ -55,24 +57,26 @@ def log_mel(wave: Tensor, statistics: Statistics, frames: int) -> Tensor:
 def superb_windows(wave: Tensor, statistics: Statistics, frames: int) -> Tensor:
     """The front end of the authors' SUPERB experts: (clip, sample) to (clip, window, frame, bin).
 
-    The wave is filled with zeros to whole windows of ``frames`` times 10 ms; each window is normalised and *then* filled with zero frames.
+    The wave is filled with zeros to whole windows of ``frames`` times 10 ms; each window is normalised and *then*
+    filled with zero frames.
     """
     length = frames * HOP
     wave = functional.pad(wave, (0, -wave.shape[-1] % length))
-    windows = wave.unflatten(-1, (-1, length))
+    windows = wave.reshape(len(wave), -1, length)
     image = statistics.normalise(fbank(windows.flatten(0, 1), window="hanning"))
     image = functional.pad(image, (0, 0, 0, frames - frame_count(length)))
-    return image.unflatten(0, windows.shape[:2])
+    return image.reshape(*windows.shape[:2], frames, BINS)
 
 
 def adapt_positions(table: Tensor, trained: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
     """Fit a position table (position, width), frequency-major, to another grid (frequency, time).
 
-    As the authors do it, a shorter time axis cuts the middle out of the table while a longer one stretches it; frequency likewise.
+    As the authors do it, a shorter time axis cuts the middle out of the table while a longer one stretches it;
+    frequency likewise.
     """
     if wanted == trained:
         return table
-    grid = table.T.unflatten(1, trained)[None]
+    grid = table.T.reshape(1, -1, *trained)
     (rows, columns), (old_rows, old_columns) = wanted, trained
     if columns < old_columns:
         start = old_columns // 2 - columns // 2

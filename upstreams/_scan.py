@@ -1,14 +1,18 @@
 """The selective scan of Mamba (Gu and Dao 2023, section 3.2), exact, on any device."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-#: How many numbers of (frame, clip, state, width) are held at once: 2 MB of float32, so that they stay in a CPU's cache.
+#: How many numbers of (frame, clip, state, width) are held at once: 2 MB of float32, so that they stay in a CPU's
+#: cache.
 BLOCK = 1 << 19
 
 
 def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """Run the recurrence ``h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t``, ``y_t = <C_t, h_t> + D u_t`` from ``h_0 = 0``.
+    """Run the recurrence ``h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t``, ``y_t = <C_t, h_t> + D u_t`` from ``h_0
+    = 0``.
 
     Args:
         u, delta: (clip, frame, width); delta is positive.
@@ -21,16 +25,19 @@ def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
     """
     if u.is_cuda and (theirs := _mamba_ssm_scan()) is not None:
         inputs = (x.transpose(1, 2).contiguous() for x in (u, delta.to(u.dtype)))
-        y: Tensor = theirs(*inputs, A, B.transpose(1, 2).contiguous(), C.transpose(1, 2).contiguous(), D)
+        y = theirs(*inputs, A, B.transpose(1, 2).contiguous(), C.transpose(1, 2).contiguous(), D)
         return y.transpose(1, 2)
     return _scan_in_blocks(u, delta, A, B, C, D)
 
 
 def _scan_in_blocks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    given = u.dtype
+    dtype = torch.float64 if given == torch.float64 else torch.float32
     clips, frames, width = u.shape
-    # Frames first, so that one step of the recurrence is one contiguous piece; width last, since it is the longest axis.
-    steps, inputs, b, c = (x.transpose(0, 1).to(dtype) for x in (delta, delta * u, B, C))
+    # Frames first, so that one step of the recurrence is one contiguous piece; width last, since it is the longest
+    # axis.
+    steps, u, b, c = (x.transpose(0, 1).to(dtype) for x in (delta, u, B, C))
+    inputs = steps * u
     a = A.T.contiguous().to(dtype)
     state = torch.zeros(clips, len(a), width, dtype=dtype, device=u.device)
     y = torch.empty(frames, clips, width, dtype=dtype, device=u.device)
@@ -46,13 +53,14 @@ def _scan_in_blocks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D
             state = now.addcmul_(keep, state)
         state = state.clone()
         torch.sum(states.mul_(c[block, :, :, None]), dim=2, out=y[block])
-    return (y.transpose(0, 1) + u * D).to(u.dtype)
+    return y.addcmul_(u, D.to(dtype)).transpose(0, 1).to(given)
 
 
-def _mamba_ssm_scan():  # type: ignore[no-untyped-def]
+def _mamba_ssm_scan() -> Callable[..., Tensor] | None:
     """mamba-ssm's CUDA kernel, or None where the package is absent."""
     try:
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
     except ImportError:
         return None
-    return selective_scan_fn
+    found: Callable[..., Tensor] = selective_scan_fn
+    return found

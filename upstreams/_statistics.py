@@ -17,6 +17,9 @@ def log_mel_frames(wave: Tensor, bins: int) -> Tensor:
 
 
 def clip_statistics(frames: Tensor) -> Layers:
-    """Mean and standard deviation over time, (clip, frame, width) to one frame of twice the width; layer 0 and ``final`` alike."""
+    """Mean and standard deviation over time, (clip, frame, width) to one frame of twice the width.
+
+    Layer 0 and ``final`` alike.
+    """
     statistics = torch.cat([frames.mean(1), frames.std(1, correction=0)], dim=-1)[:, None]
     return Layers((statistics,), statistics)

@@ -1,6 +1,7 @@
 """The network of SSAMBA: Vision Mamba blocks in bidirectional pairs.
 
-Source: Zhu et al. 2024 (Vision Mamba), Shams et al. 2024 (SSAMBA), and the code published with them. Keys are named as in the checkpoints.
+Source: Zhu et al. 2024 (Vision Mamba), Shams et al. 2024 (SSAMBA), and the code published with them. Keys are named
+as in the checkpoints.
 """
 
 import math
@@ -28,36 +29,36 @@ class Shape(NamedTuple):
 
 
 class Mixer(nn.Module):
-    """A selective state space model that reads the sequence forwards and backwards ("v2"), (clip, token, width) to the same."""
+    """A selective state space model that reads the sequence forwards and backwards ("v2"), (clip, token, width) to
+    the same."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         inner, rank = 2 * width, math.ceil(width / 16)
         self.in_proj = nn.Linear(width, 2 * inner, bias=False)
-        for suffix in ("", "_b"):
-            self.add_module(f"conv1d{suffix}", nn.Conv1d(inner, inner, TAPS, groups=inner))
-            self.add_module(f"x_proj{suffix}", nn.Linear(inner, rank + 2 * STATE, bias=False))
-            self.add_module(f"dt_proj{suffix}", nn.Linear(rank, inner))
-            self.register_parameter("A_log" if not suffix else "A_b_log", nn.Parameter(torch.empty(inner, STATE)))
-            self.register_parameter(f"D{suffix}", nn.Parameter(torch.ones(inner)))
+        self.conv1d, self.conv1d_b = (nn.Conv1d(inner, inner, TAPS, groups=inner) for _ in range(2))
+        self.x_proj, self.x_proj_b = (nn.Linear(inner, rank + 2 * STATE, bias=False) for _ in range(2))
+        self.dt_proj, self.dt_proj_b = (nn.Linear(rank, inner) for _ in range(2))
+        self.A_log, self.A_b_log = (nn.Parameter(torch.empty(inner, STATE)) for _ in range(2))
+        self.D, self.D_b = (nn.Parameter(torch.ones(inner)) for _ in range(2))
         self.out_proj = nn.Linear(inner, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Both directions share the gate and the projection out; their sum is halved."""
         x, gate = self.in_proj(x).chunk(2, dim=-1)
-        both = self._read(x, "") + self._read(x.flip(1), "_b").flip(1)
-        out: Tensor = self.out_proj(both * functional.silu(gate) / 2)
+        there = _read(x, self.conv1d, self.x_proj, self.dt_proj, self.A_log, self.D)
+        back = _read(x.flip(1), self.conv1d_b, self.x_proj_b, self.dt_proj_b, self.A_b_log, self.D_b)
+        out: Tensor = self.out_proj((there + back.flip(1)) * functional.silu(gate) / 2)
         return out
 
-    def _read(self, x: Tensor, suffix: str) -> Tensor:
-        convolve, project, step = (self.get_submodule(f"{n}{suffix}") for n in ("conv1d", "x_proj", "dt_proj"))
-        causal = functional.pad(x.transpose(1, 2), (TAPS - 1, 0))
-        u = functional.silu(convolve(causal)).transpose(1, 2)
-        rank = step.weight.shape[1]
-        dt, b, c = project(u).split([rank, STATE, STATE], dim=-1)
-        delta = functional.softplus(step(dt))
-        a = -torch.exp(self.get_parameter("A_b_log" if suffix else "A_log").float())
-        return selective_scan(u, delta, a, b, c, self.get_parameter(f"D{suffix}"))
+
+def _read(x: Tensor, conv: nn.Conv1d, project: nn.Linear, step: nn.Linear, a_log: Tensor, skip: Tensor) -> Tensor:
+    """One direction, before the gate: causal convolution, projections, scan; (clip, token, inner width) to the same."""
+    causal = functional.pad(x.transpose(1, 2), (TAPS - 1, 0))
+    u = functional.silu(conv(causal)).transpose(1, 2)
+    dt, b, c = project(u).split([step.in_features, STATE, STATE], dim=-1)
+    delta = functional.softplus(step(dt))
+    return selective_scan(u, delta, -torch.exp(a_log.float()), b, c, skip)
 
 
 class Block(nn.Module):
@@ -74,13 +75,26 @@ class Block(nn.Module):
         return out
 
 
+class PatchEmbed(nn.Module):
+    """The convolution that cuts an image into patches; how far apart they lie is the caller's choice."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(1, width, PATCH)
+
+    def forward(self, image: Tensor, stride: int) -> Tensor:
+        """(clip, frame, bin) to (clip, patch, width), frequency-major."""
+        patches = functional.conv2d(image.transpose(1, 2)[:, None], self.proj.weight, self.proj.bias, stride)
+        return patches.flatten(2).transpose(1, 2)
+
+
 class Vim(nn.Module):
     """Log-mel images (clip, frame, bin) to the token streams between pairs of blocks."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, shape.width, PATCH)})
+        self.patch_embed = PatchEmbed(shape.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + math.prod(shape.grid), shape.width))
         self.layers = nn.ModuleList(Block(shape.width, shape.norm) for _ in range(shape.depth))
@@ -89,12 +103,10 @@ class Vim(nn.Module):
     def forward(self, image: Tensor, stride: int) -> list[Tensor]:
         """The stream before the first pair and after each pair, (clip, 1 + token, width); the class token comes first.
 
-        Tokens are frequency-major. A pair's second block reads the flipped stream, and since both blocks of a pair carry the stream on,
-        it doubles at every pair.
+        Tokens are frequency-major. A pair's second block reads the flipped stream, and since both blocks of a pair
+        carry the stream on, it doubles at every pair.
         """
-        proj = self.patch_embed["proj"]
-        patches = functional.conv2d(image.transpose(1, 2)[:, None], proj.weight, proj.bias, stride)
-        tokens = patches.flatten(2).transpose(1, 2)
+        tokens = self.patch_embed(image, stride)
         tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         stream = tokens + self.positions(grid_of(image.shape[1], stride))
         streams = [stream]
@@ -109,15 +121,15 @@ class Vim(nn.Module):
         return torch.cat([self.pos_embed[0, :1], patches])[None]
 
     def initialise(self) -> None:
-        """Random values as before the authors' training, for an untrained control (Mamba's initialisation of steps and states)."""
+        """Random values as before the authors' training, for an untrained control (Mamba's initialisation of steps
+        and states)."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
-        for block in self.layers:
-            mixer = block.mixer
+        for mixer in (block.mixer for block in self.layers if isinstance(block, Block)):
             for states in (mixer.A_log, mixer.A_b_log):
                 states.data.copy_(torch.arange(1, STATE + 1).log().expand_as(states))
             for step in (mixer.dt_proj, mixer.dt_proj_b):
-                nn.init.uniform_(step.weight, -step.in_features**-0.5, step.in_features**-0.5)
+                nn.init.uniform_(step.weight, -(step.in_features**-0.5), step.in_features**-0.5)
                 size = torch.exp(torch.empty_like(step.bias).uniform_(math.log(1e-3), math.log(1e-1))).clamp(min=1e-4)
                 step.bias.data.copy_(size + torch.log(-torch.expm1(-size)))
             mixer.out_proj.weight.data /= math.sqrt(self.shape.depth)

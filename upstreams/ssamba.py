@@ -24,10 +24,11 @@ IGNORED = re.compile(r"v\.head\.|cpredlayer\.|gpredlayer\.|mask_embed|p_input_[f
 class Ssamba(Upstream):
     """SSAMBA (Shams et al. 2024), pre-trained on AudioSet and LibriSpeech by masked spectrogram patches.
 
-    Options: ``size`` (the file's, if it is not given), ``masked`` (which published file), ``stride`` of the patches, ``frames`` (fill or crop to so many
-    log-mel frames; the clip's own by default), ``statistics``, ``pad`` (``superb`` cuts the authors' 10 s windows, normalises, then fills),
-    ``freq`` (average or concatenate the patches above each other) and ``network`` (``expert``: as the authors' SUPERB expert runs
-    it, with RMSNorm, dropping the file's norm biases, and one final norm).
+    Options: ``size`` (the file's, if it is not given), ``masked`` (which published file), ``stride`` of the patches,
+    ``frames`` (fill or crop to so many log-mel frames; the clip's own by default), ``statistics``, ``pad``
+    (``superb`` cuts the authors' 10 s windows, normalises, then fills), ``freq`` (average or concatenate the patches
+    above each other) and ``network`` (``expert``: as the authors' SUPERB expert runs it, with RMSNorm, dropping the
+    file's norm biases, and one final norm).
     """
 
     axes = (
@@ -50,7 +51,7 @@ class Ssamba(Upstream):
     sample_rate = SAMPLE_RATE
     view = "mean-ln"  # the stream doubles at every pair
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one option for each axis of the name)
         self,
         weights: Weights,
         device: torch.device,
@@ -102,7 +103,10 @@ class Ssamba(Upstream):
         return self.network.cls_token.device
 
     def forward(self, wave: Tensor) -> Layers:
-        """13 states (the input of pair 0, then every pair's output) and the twice-normalised ``final``; no class token."""
+        """13 states (the input of pair 0, then every pair's output) and the twice-normalised ``final``.
+
+        No class token.
+        """
         if self.pad == "superb":
             assert self.frames is not None
             windows = superb_windows(wave, self.statistics, self.frames)
@@ -126,7 +130,7 @@ class Ssamba(Upstream):
         return stream
 
     def _by_time(self, stream: Tensor, grid: tuple[int, int]) -> Tensor:
-        tokens = stream[:, 1:].unflatten(1, grid)
+        tokens = stream[:, 1:].reshape(len(stream), *grid, -1)
         return tokens.mean(1) if self.freq == "mean" else tokens.transpose(1, 2).flatten(2)
 
 

@@ -1,0 +1,354 @@
+"""The command line: a thin skin over the Python API, and the only place that prints."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import UserError, choices
+from harness.events import Event, Report
+
+app = typer.Typer(
+    help="The benchmark harness for frozen audio representations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Fetch, verify and find the data of tasks.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="Render results.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(leaderboard_app, name="leaderboard")
+
+#: What typer raises on a command line that it cannot understand; it exports only this one's child.
+UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    upstreams = "upstreams"
+    tasks = "tasks"
+    interfaces = "interfaces"
+    heads = "heads"
+    protocols = "protocols"
+
+
+Upstreams = Annotated[
+    list[str], typer.Option("--upstream", help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]; repeat for a sweep.")
+]
+Tasks = Annotated[list[str], typer.Option("--task", help="NAME[:VARIANT]; repeat for a sweep.")]
+Data = Annotated[
+    list[str], typer.Option("--data", help="DIR with one folder per task, or TASK=DIR; default $HARNESS_DATA.")
+]
+Store = Annotated[Path | None, typer.Option("--store", help="Folder of cached features; default $HARNESS_STORE.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of result files.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Threads; default one for each processor, up to 8.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Only so many clips; the result is marked partial.")]
+MaxStore = Annotated[str, typer.Option("--max-store", help="Refuse to extract more than this, such as 50GB.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Forecast hours and bytes; encode a few clips, store none.")]
+View = Annotated[str | None, typer.Option("--view", help="What is kept of the layers: mean, mean-ln.")]
+AnyView = Annotated[str | None, typer.Option("--view", help="mean, mean-ln, or frames[LAYERS]:DTYPE.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+
+
+@app.command()
+def run(
+    upstream: Upstreams,
+    task: Tasks,
+    protocol: Annotated[str, typer.Option(help="See `harness list protocols`.")] = "default",
+    interface: Annotated[str | None, typer.Option(help="Instead of the protocol's: `harness list interfaces`.")] = None,
+    head: Annotated[str | None, typer.Option(help="Instead of the protocol's: `harness list heads`.")] = None,
+    seeds: Annotated[int, typer.Option(help="Train random heads so many times.")] = 1,
+    view: View = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    data: Data = [],  # noqa: B006 (typer copies it)
+    store: Store = None,
+    max_store: MaxStore = "50GB",
+    results: Results = Path("results"),
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Score upstreams on tasks. Run again, it continues or does nothing."""
+    from harness.experiment import Settings, open_store, prepare_all
+    from harness.experiment import run as run_experiment
+
+    settings = Settings(
+        protocol=protocol,
+        interface=interface,
+        head=head,
+        seeds=seeds,
+        view=view,
+        limit=limit,
+        data=data,
+        store=store,
+        max_store=parse_size(max_store),
+        results=results,
+        device=device,
+        workers=workers,
+    )
+    experiments = prepare_all(upstream, task, settings, open_store(settings))
+    if dry_run:
+        _show_forecast(experiments, as_json)
+        return
+    with _reporting(as_json) as report:
+        outcomes = [run_experiment(experiment, report) for experiment in experiments]
+    if not as_json:
+        _show_results(outcomes)
+
+
+@app.command()
+def features(
+    upstream: Annotated[str, typer.Argument(help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]")],
+    task: Annotated[str, typer.Argument(help="NAME[:VARIANT]")],
+    view: AnyView = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    data: Data = [],  # noqa: B006 (typer copies it)
+    store: Store = None,
+    max_store: MaxStore = "50GB",
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Only extract the features of a task into the store."""
+    from harness.experiment import Settings, fill, open_store, prepare_all
+
+    settings = Settings(
+        view=view,
+        limit=limit,
+        data=data,
+        store=store,
+        max_store=parse_size(max_store),
+        device=device,
+        workers=workers,
+    )
+    (experiment,) = prepare_all([upstream], [task], settings, open_store(settings))
+    if dry_run:
+        _show_forecast([experiment], as_json)
+        return
+    with _reporting(as_json) as report:
+        cost = fill(experiment, report)
+        encoded = cost["clips_encoded"]
+        text = f"{encoded} clips encoded" if encoded else "nothing to do: every clip is in the store"
+        report(Event("features", f"{text}; {cost['store_bytes'] / 1e6:.1f} MB in {experiment.shelf.folder}", cost))
+
+
+@app.command("list")
+def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None) -> None:
+    """List what there is."""
+    for shown in [kind] if kind else Kind:
+        if kind is None:
+            print(f"{shown}:")
+        rows = _known(shown)
+        width = max(map(len, rows))
+        for name, line in rows.items():
+            print(f"  {name:<{width}}  {line}" if kind is None else f"{name:<{width}}  {line}")
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help="An upstream or a task.")]) -> None:
+    """Show what is known of an upstream or a task."""
+    from harness.registry import describe, plugins
+
+    family = re.split("[:@]", name)[0]
+    kinds = [kind for kind in ("upstreams", "tasks") if family in plugins(kind)]
+    if not kinds:
+        known = [*plugins("upstreams"), *plugins("tasks")]
+        raise UserError(f"there is no upstream or task {family!r}: {choices(family, known)}")
+    facts = describe(kinds[0], name)
+    width = max(map(len, facts))
+    for fact, value in facts.items():
+        if value not in ("", None):
+            print(f"{fact:<{width}}  {value}")
+
+
+@data_app.command("path")
+def data_path(task: str, data: Data = []) -> None:  # noqa: B006 (typer copies it)
+    """Print the folder where a task's data lie or would lie."""
+    from harness.data import task_folder
+    from harness.registry import load_task
+
+    print(task_folder(load_task(task), data))
+
+
+@data_app.command("fetch")
+def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:  # noqa: B006 (typer copies it)
+    """Get a task's data and unpack them, whole or not at all."""
+    from harness.data import fetch
+    from harness.registry import load_task
+
+    with _reporting(as_json) as report:
+
+        def progress(done: int, total: int) -> None:
+            report(Event("fetch", f"{done / 1e6:.0f} MB", {}, done, total or None))
+
+        folder = fetch(load_task(task), data, progress)
+        report(Event("fetch", f"the data of {task} are in {folder}", {"folder": str(folder)}))
+
+
+@data_app.command("verify")
+def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:  # noqa: B006 (typer copies it)
+    """Decode every clip of a task and name what is missing or unreadable."""
+    from harness.data import verify
+    from harness.registry import load_task
+
+    with _reporting(as_json) as report:
+
+        def progress(done: int, total: int) -> None:
+            if done % 100 == 0 or done == total:
+                report(Event("verify", f"{done}/{total} clips decoded", {}, done, total))
+
+        problems = verify(load_task(task), data, progress)
+        for problem in problems:
+            report(Event("problem", problem))
+        if not problems:
+            report(Event("verify", f"{task} is complete and readable"))
+    if problems:
+        raise UserError(f"{task} has {len(problems)} problems, named above")
+
+
+@leaderboard_app.command("build")
+def leaderboard_build(
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for index.html, leaderboard.md and leaderboard.csv.")] = (
+        Path("leaderboard-out")
+    ),
+) -> None:
+    """Render results as one self-contained page, Markdown and CSV."""
+    from harness.leaderboard.page import build
+    from harness.results import read_all
+
+    for path in build(read_all(results), out):
+        print(path)
+
+
+def parse_size(text: str) -> float:
+    """Bytes of a size such as ``500MB``, ``50GB`` or ``1e9``."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kMGT]?)i?B?\s*", text)
+    if match is None:
+        raise UserError(f"{text!r} is no size: write one such as 500MB or 50GB")
+    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[match[2]]
+
+
+def _known(kind: Kind) -> dict[str, str]:
+    """Names and one line each; imports nothing heavy."""
+    if kind is Kind.interfaces:
+        from harness.interfaces import INTERFACES
+
+        return dict(INTERFACES)
+    if kind is Kind.heads:
+        from harness.heads import DESCRIPTIONS
+
+        return dict(DESCRIPTIONS)
+    if kind is Kind.protocols:
+        from harness.protocols import PROTOCOLS
+
+        return {name: protocol.description for name, protocol in PROTOCOLS.items()}
+    from harness.registry import plugins
+
+    return {name: plugin.summary for name, plugin in plugins(kind).items()}
+
+
+@contextmanager
+def _reporting(as_json: bool) -> Iterator[Report]:
+    """Bars on a terminal, one line per event elsewhere, JSON lines if asked."""
+    if as_json:
+        yield _print_json
+    elif not sys.stderr.isatty():
+        yield lambda event: print(event.text, file=sys.stderr, flush=True)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        with Progress(TextColumn("{task.description}"), BarColumn(), console=Console(stderr=True)) as progress:
+            yield _bars(progress)
+
+
+def _bars(progress: Any) -> Callable[[Event], None]:
+    from rich.markup import escape
+
+    bars: dict[tuple[str, Any], Any] = {}
+
+    def report(event: Event) -> None:
+        if event.done is None:
+            progress.console.print(escape(event.text))
+            return
+        name = (event.kind, event.values.get("upstream"))
+        if name not in bars:
+            bars[name] = progress.add_task("")
+        progress.update(bars[name], description=escape(event.text), completed=event.done, total=event.total)
+        if event.done == event.total:
+            progress.remove_task(bars.pop(name))
+            progress.console.print(escape(event.text))
+
+    return report
+
+
+def _print_json(event: Event) -> None:
+    row = {"event": event.kind, "text": event.text, **event.values}
+    if event.done is not None:
+        row |= {"done": event.done, "total": event.total}
+    print(json.dumps(row), flush=True)
+
+
+def _show_forecast(experiments: Sequence[Any], as_json: bool) -> None:
+    from harness.experiment import foresee
+
+    for experiment in experiments:
+        f = foresee(experiment)
+        label, task = experiment.encoder.spec.label, experiment.task.name
+        text = (
+            f"{label} on {task}: {f.clips:,} clips to encode ({f.seconds / 3600:.2f} h of audio), "
+            f"about {f.hours:.2f} h and {f.bytes / 1e6:,.1f} MB"
+        )
+        event = Event("forecast", text, {"upstream": label, "task": task, "hours": f.hours, "bytes": f.bytes})
+        if as_json:
+            _print_json(event)
+        else:
+            print(text)
+
+
+def _show_results(outcomes: Sequence[Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from harness.results import describe_score
+
+    table = Table("task", "upstream", "score", "95 % interval", "layers chosen", "", box=box.SIMPLE)
+    for result in outcomes:
+        score, interval = describe_score(result)
+        layers = ", ".join(sorted({str(fold.chosen["layer"]) for fold in result.folds}, key=lambda n: (len(n), n)))
+        table.add_row(*map(escape, (result.task, result.upstream, score, interval, layers, ", ".join(result.badges))))
+    # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console.print(table)
+
+
+def main() -> None:
+    """Run a command: exit 0 when it is done, 2 with one sentence when the user must change something."""
+    try:
+        app(standalone_mode=False)
+    except UserError as error:
+        _end(str(error))
+    except UsageError as error:
+        given = error.format_message().rstrip(".?").replace(". Did", ", did")
+        _end(f"{given[0].lower()}{given[1:]}: `harness --help` and `harness COMMAND --help` show what there is")
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        sys.exit(130)
+
+
+def _end(sentence: str) -> None:
+    print(f"harness: {' '.join(sentence.split())}", file=sys.stderr)
+    sys.exit(2)
