@@ -4,7 +4,7 @@ import struct
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +67,7 @@ def read_header(path: Path) -> Header:
 
     if not path.is_file():
         raise UserError(f"the audio file {path} is missing")
-    _refuse_cut_wav(path)
+    _refuse_cut(path)
     try:
         info = soundfile.info(path)
     except soundfile.LibsndfileError as error:
@@ -95,8 +95,10 @@ def read_mono(path: Path, start: float | None = None, stop: float | None = None)
         raise UserError(f"{path} lasts {length:.3f} s, so there is no stretch from {start or 0.0} s to {stop} s in it")
     try:
         with soundfile.SoundFile(path) as file:
-            file.seek(first)
-            wave = file.read(last - first, dtype="float32", always_2d=True)
+            # An MP3 frame needs those before it, so a seek into the middle would start with the wrong samples.
+            skip = first if file.format == "MP3" else 0
+            file.seek(first - skip)
+            wave = file.read(last - first + skip, dtype="float32", always_2d=True)[skip:]
     except soundfile.LibsndfileError as error:
         raise UserError(f"the audio file {path} cannot be read: {error.error_string.rstrip('.')}") from error
     if len(wave) < last - first:
@@ -131,24 +133,46 @@ def resampler() -> str:
     return f"soxr {RESAMPLER_QUALITY} {soxr.__libsoxr_version__}"
 
 
-def _refuse_cut_wav(path: Path) -> None:
-    """Libsndfile reads a WAV that was cut short as if it were whole, so compare the sizes that its chunks declare."""
+def _refuse_cut(path: Path) -> None:
+    """Refuse a WAV or Ogg file that was cut short, which libsndfile would read as if it were whole."""
     size = path.stat().st_size
     if size == 0:
         raise UserError(f"the audio file {path} is empty: it has no bytes")
     with path.open("rb") as file:
         head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return
-        while len(chunk := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", chunk)
-            if name == b"data":
-                # A recorder that writes to a pipe cannot know the length and leaves the largest number.
-                if length < 0x7FFFFF00 and file.tell() + length > size:
-                    there = size - file.tell()
-                    raise UserError(
-                        f"the audio file {path} is cut short: {there:,} of {length:,} bytes of sound are there"
-                    )
-                return
-            file.seek(length + length % 2, 1)
-    raise UserError(f"the audio file {path} is cut short: it has no sound in it")
+        if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:] == b"WAVE":
+            missing = _wav_bytes_missing(file, size, ">" if head[:4] == b"RIFX" else "<")
+            if missing:
+                raise UserError(f"the audio file {path} is cut short: {missing:,} bytes of its sound are missing")
+        elif head[:4] == b"OggS":
+            file.seek(max(0, size - _LONGEST_OGG_PAGE))
+            if not _is_last_ogg_page(file.read()):
+                raise UserError(f"the audio file {path} is cut short: its stream has no end")
+
+
+def _is_last_ogg_page(tail: bytes) -> bool:
+    """Whether the last page that begins in a file's tail is whole and says that it is the last (RFC 3533, section 6)."""
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < 27 or not page[5] & 4:
+        return False
+    table = page[27 : 27 + page[26]]
+    return len(page) >= 27 + page[26] + sum(table)
+
+
+_LONGEST_OGG_PAGE = 65_307
+
+
+def _wav_bytes_missing(file: BinaryIO, size: int, order: str) -> int:
+    """How many bytes the sound chunk declares beyond the end of the file; 1 if there is no such chunk."""
+    large = 0
+    while len(chunk := file.read(8)) == 8:
+        name, length = struct.unpack(f"{order}4sI", chunk)
+        if name == b"ds64":
+            large = int.from_bytes(file.read(16)[8:], "little")
+            length -= 16
+        elif name == b"data":
+            # A recorder that writes to a pipe cannot know the length and leaves the largest number.
+            declared = large or (0 if length >= 0x7FFFFF00 else length)
+            return max(0, file.tell() + declared - size)
+        file.seek(length + length % 2, 1)
+    return 1

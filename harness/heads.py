@@ -80,9 +80,11 @@ class Logistic(Head):
         """Solve to scikit-learn's tolerance; a class that is absent from the sample is never answered."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         model = LogisticRegression(C=setting["C"], max_iter=10_000)
-        with warnings.catch_warnings():
+        # One thread: the matrices are small, and threads that wait for each other take longer than one alone.
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("error", ConvergenceWarning)
             model.fit(train.x[:, 0], train.y)
 
@@ -113,14 +115,14 @@ class Linear(Head):
         """One training for each rate, looked at every ``check`` steps."""
         for rate in self.rates:
             for step, fitted in self._train(train, classes, rate, seed):
-                if step % self.check == 0:
-                    yield Tried({"rate": rate, "steps": step}, *score(fitted.logits(valid.x), valid.y))
+                yield Tried({"rate": rate, "steps": step}, *score(fitted.logits(valid.x), valid.y))
 
     def fit(self, train: Sample, classes: int, setting: Mapping[str, Any], seed: int) -> Fitted:
         """Train for the setting's number of steps."""
         return next(f for step, f in self._train(train, classes, setting["rate"], seed) if step == setting["steps"])
 
     def _train(self, train: Sample, classes: int, rate: float, seed: int) -> Iterator[tuple[int, Fitted]]:
+        """The head as it is after every ``check`` steps; it goes on learning when the next is asked for."""
         import torch
         from torch import nn
         from torch.nn import functional
@@ -131,7 +133,7 @@ class Linear(Head):
             torch.manual_seed(seed)
             head = nn.Sequential(nn.Linear(width, self.projector), nn.Linear(self.projector, classes))
         mix = nn.Parameter(torch.zeros(layers))
-        adam = torch.optim.Adam([mix, *head.parameters()], lr=rate)
+        adam = torch.optim.Adam([mix, *head.parameters()], lr=rate, fused=True)
         x, y = torch.from_numpy(train.x), torch.from_numpy(train.y)
 
         def logits(features: Array) -> Array:
@@ -146,7 +148,8 @@ class Linear(Head):
                 functional.cross_entropy(head(x[rows].transpose(1, 2) @ mix.softmax(0)), y[rows]).backward()
                 adam.step()
                 step += 1
-                yield step, Fitted(logits, tuple(mix.detach().softmax(0).tolist()) if layers > 1 else ())
+                if step % self.check == 0:
+                    yield step, Fitted(logits, tuple(mix.detach().softmax(0).tolist()) if layers > 1 else ())
                 if step == self.steps:
                     return
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -83,3 +84,61 @@ def refused() -> Callable[[str], AbstractContextManager[None]]:
         assert not re.search(r"\.(\s|$)", message), f"more than one sentence, or a full stop: {message}"
 
     return expect
+
+
+TOY = '''
+"""A toy that guards the pipeline."""
+import csv
+import numpy as np
+import soundfile
+from harness.datasets import Task, rotation
+from harness.types import Class, Clip
+
+#: right: the class is the pitch, so the score is 1.0. groups: labels are drawn per group, and only the group can be heard.
+VARIANTS = ("right", "groups")
+FOLDS = ("1", "2", "3", "4", "5")
+
+def task(variant):
+    return Task(name=f"toy:{variant}", version="1", target=Class(("a", "b", "c", "d")), splits=rotation(FOLDS),
+                list_clips=list_clips, clips=200, folder=f"toy-{variant}", source=lambda folder: make(folder, variant),
+                paper="none", licence="none")
+
+def make(folder, variant):
+    rng = np.random.default_rng(0)
+    t = np.arange(8000) / 16000
+    with open(folder / "meta.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        for group in range(50):
+            label = int(rng.integers(4))
+            for take in range(4):
+                label = take if variant == "right" else label
+                pitch = 300 * 2 ** take if variant == "right" else 200 + 70 * group
+                wave = np.sin(2 * np.pi * pitch * t + rng.uniform(0, 6)) * rng.uniform(0.2, 0.5)
+                name = f"{group:02}-{take}.wav"
+                soundfile.write(folder / name, wave + 0.01 * rng.standard_normal(8000), 16000)
+                rows.writerow([name, "abcd"[label], group, FOLDS[group % 5]])
+
+def list_clips(folder):
+    with open(folder / "meta.csv", newline="") as file:
+        return [Clip(id=n, path=folder / n, target=t, group=g, fold=f) for n, t, g, f in csv.reader(file)]
+'''
+
+
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tasks ``toy:right`` and ``toy:groups``, offered by an installed package."""
+    site = tmp_path / "site"
+    info = site / "toys-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "toy_task.py").write_text(TOY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[harness.tasks]\ntoy = toy_task\n")
+    monkeypatch.syspath_prepend(str(site))
+    yield
+    sys.modules.pop("toy_task", None)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, str]:
+    """Where a run finds and leaves things, as keywords."""
+    return {name: str(tmp_path / name) for name in ("data", "store", "results")}

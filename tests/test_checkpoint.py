@@ -126,5 +126,5 @@ def test_a_truncated_file_is_refused(
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, refused: Refused, contents: object) -> None:
     path = tmp_path / "weights.pth"
     torch.save(contents, path)
-    with refused(rf"weights\.pth holds a {type(contents).__name__} where a state dict is expected"):
+    with refused("holds no state dict"):
         read_checkpoint(path)
