@@ -164,7 +164,7 @@ class Shelf:
         """Where each clip lies: shard and row. Read from the shards' headers."""
         found: dict[str, tuple[Path, int]] = {}
         for path in sorted(self.shards.glob("*.safetensors")):
-            for row, key in enumerate(json.loads(_header(path)["clips"])):
+            for row, key in enumerate(_header(path)["clips"]):
                 found.setdefault(key, (path, row))
         return found
 
@@ -243,7 +243,8 @@ def _write_shard(path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence
             tensors[name] = torch.cat(list(rows))
             tensors["frames"] = torch.tensor([len(row) for row in rows])
     digest = hashlib.sha256(_payload(save(tensors))).hexdigest()
-    data = save(tensors, {"clips": json.dumps(list(keys)), "sha256": digest})
+    # One entry: safetensors writes several in an order that differs from run to run.
+    data = save(tensors, {"shard": json.dumps({"clips": list(keys), "sha256": digest})})
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
     with part.open("wb") as file:
@@ -253,15 +254,15 @@ def _write_shard(path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence
     part.replace(path)
 
 
-def _header(path: Path) -> dict[str, str]:
+def _header(path: Path) -> dict[str, Any]:
     """The metadata of a shard, without reading its tensors."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            metadata: dict[str, str] = json.loads(file.read(length))["__metadata__"]
-    except (ValueError, KeyError, OverflowError, MemoryError) as error:
+            shard: dict[str, Any] = json.loads(json.loads(file.read(length))["__metadata__"]["shard"])
+    except (ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
         raise _damaged(path) from error
-    return metadata
+    return shard
 
 
 def _payload(data: bytes) -> memoryview:

@@ -94,7 +94,8 @@ import soundfile
 from harness.datasets import Task, rotation
 from harness.types import Class, Clip
 
-#: right: the class is the pitch, so the score is 1.0. groups: labels are drawn per group, and only the group can be heard.
+#: right: the class is the pitch, so the score is 1.0.
+#: groups: labels are drawn per group, and only the group can be heard.
 VARIANTS = ("right", "groups")
 FOLDS = ("1", "2", "3", "4", "5")
 
@@ -109,11 +110,12 @@ def make(folder, variant):
     with open(folder / "meta.csv", "w", newline="") as file:
         rows = csv.writer(file)
         for group in range(50):
-            label = int(rng.integers(4))
+            label, chord = int(rng.integers(4)), rng.uniform(100, 7000, 8)
             for take in range(4):
                 label = take if variant == "right" else label
-                pitch = 300 * 2 ** take if variant == "right" else 200 + 70 * group
-                wave = np.sin(2 * np.pi * pitch * t + rng.uniform(0, 6)) * rng.uniform(0.2, 0.5)
+                pitches = [300 * 2 ** take] if variant == "right" else chord
+                wave = sum(0.1 * np.sin(2 * np.pi * pitch * t + rng.uniform(0, 6)) for pitch in pitches)
+                wave *= rng.uniform(0.5, 1)
                 name = f"{group:02}-{take}.wav"
                 soundfile.write(folder / name, wave + 0.01 * rng.standard_normal(8000), 16000)
                 rows.writerow([name, "abcd"[label], group, FOLDS[group % 5]])
@@ -125,8 +127,8 @@ def list_clips(folder):
 
 
 @pytest.fixture
-def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The tasks ``toy:right`` and ``toy:groups``, offered by an installed package."""
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The tasks ``toy:right`` and ``toy:groups``, offered by a package that is installed in this folder."""
     site = tmp_path / "site"
     info = site / "toys-1.0.dist-info"
     info.mkdir(parents=True)
@@ -134,7 +136,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[harness.tasks]\ntoy = toy_task\n")
     monkeypatch.syspath_prepend(str(site))
-    yield
+    yield site
     sys.modules.pop("toy_task", None)
 
 

@@ -136,7 +136,8 @@ def test_missing_files_are_counted_and_the_first_is_named(folder: Path, refused:
 
 
 def test_loaded_clips_are_checked(folder: Path, refused: Refused) -> None:
+    def leaky(folder: Path) -> list[Clip]:
+        return [replace(clip, path=folder / clip.path) for clip in changed(11, group="group 1a")]
+
     with refused("leak"):
-        load_clips(
-            replace(TOY, list_clips=lambda _: changed(11, path=folder / CLIPS[0].path, group="group 1a")), folder
-        )
+        load_clips(replace(TOY, list_clips=leaky), folder)

@@ -172,7 +172,8 @@ def table(shared: Path, tmp_path: Path) -> list[Clip]:
     if len(rows) < 2000:
         pytest.skip(f"the authors' table is not whole: {path} has {len(rows)} rows")
     write(tmp_path, rows)
-    return ESC50.list_clips(tmp_path)
+    clips: list[Clip] = ESC50.list_clips(tmp_path)
+    return clips
 
 
 def test_the_authors_whole_table_passes(table: list[Clip]) -> None:

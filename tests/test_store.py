@@ -143,6 +143,11 @@ def test_the_size_is_that_of_the_files(shelf: Shelf) -> None:
     assert shelf.size() == sum(path.stat().st_size for path in paths)
 
 
+def test_the_same_features_are_written_as_the_same_bytes(store: FeatureStore) -> None:
+    one, two = (put(store.shelf({**ENCODER, "revision": revision}), "ab", LAYERS) for revision in "12")
+    assert one.read_bytes() == two.read_bytes()
+
+
 def test_a_shard_is_alone_in_its_folder_once_it_is_put(shelf: Shelf) -> None:
     path = put(shelf, "ab")
     assert [path] == list(shelf.folder.rglob("*.*"))
@@ -265,6 +270,11 @@ def with_header(header: object) -> Callable[[bytes], bytes]:
     return damage
 
 
+def with_shard(shard: object) -> Callable[[bytes], bytes]:
+    """Replaces what a shard says of itself."""
+    return with_header({"__metadata__": {"shard": json.dumps(shard)}})
+
+
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "the last byte flipped": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     "the first number flipped": lambda data: data[:-40] + bytes([data[-40] ^ 128]) + data[-39:],
@@ -281,10 +291,14 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "a header that is null": with_header(None),
     "a header without metadata": with_header({}),
     "metadata that are a number": with_header({"__metadata__": 5}),
-    "metadata without clips": with_header({"__metadata__": {"sha256": "0" * 64}}),
-    "metadata without a checksum": with_header({"__metadata__": {"clips": '["a", "b"]'}}),
-    "clips that are no list": with_header({"__metadata__": {"clips": "5", "sha256": "0" * 64}}),
-    "clips that are no JSON": with_header({"__metadata__": {"clips": "a b", "sha256": "0" * 64}}),
+    "metadata of another program": with_header({"__metadata__": {"format": "pt"}}),
+    "metadata that are no JSON": with_header({"__metadata__": {"shard": "a b"}}),
+    "metadata that are a list": with_shard(["a", "b"]),
+    "metadata without clips": with_shard({"sha256": "0" * 64}),
+    "metadata without a checksum": with_shard({"clips": ["a", "b"]}),
+    "clips that are a number": with_shard({"clips": 5, "sha256": "0" * 64}),
+    "clips that are lists": with_shard({"clips": [["a"], ["b"]], "sha256": "0" * 64}),
+    "another checksum": with_shard({"clips": ["a", "b"], "sha256": "0" * 64}),
 }
 
 

@@ -1,0 +1,218 @@
+"""The command line as its user meets it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from harness import cli
+
+Folders = dict[str, str]
+Run = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``harness`` with arguments; gives the exit code, what it printed, and what it complained of."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def places(folders: Folders) -> list[str]:
+    return [word for name, folder in folders.items() for word in (f"--{name}", folder)]
+
+
+def files(folder: Path) -> list[str]:
+    """What lies in a folder, but for the memory of file hashes."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != "files.sqlite")
+
+
+def toy_clip(folders: Folders) -> Path:
+    """A clip of the toy task, whose data are made by this."""
+    from harness.data import ready_folder
+    from harness.registry import load_task
+
+    return ready_folder(load_task("toy:right"), [folders["data"]]) / "07-2.wav"
+
+
+def test_a_run_prints_a_table_with_intervals(command: Run, folders: Folders) -> None:
+    code, out, _ = command("run", "--upstream", "mel", "--upstream", "mfcc", "--task", "toy:right", *places(folders))
+    assert code == 0
+    assert all(word in out for word in ("toy:right", "mel", "mfcc", "100.0", "[100.0, 100.0]"))
+
+
+def test_json_gives_one_object_per_line(command: Run, folders: Folders) -> None:
+    _, out, _ = command("run", "--upstream", "mel", "--task", "toy:right", "--json", *places(folders))
+    events = [json.loads(line) for line in out.splitlines()]
+    assert {event["event"] for event in events} == {"extract", "fit", "result"}
+    assert events[-1]["score"] == 1.0
+
+
+def test_a_dry_run_forecasts_and_stores_nothing(command: Run, folders: Folders) -> None:
+    code, out, _ = command("run", "--upstream", "mel", "--task", "toy:right", "--dry-run", *places(folders))
+    assert (code, "200 clips to encode (0.03 h of audio)" in out) == (0, True)
+    assert files(Path(folders["store"])) == []
+
+
+def test_features_fills_the_store_and_then_does_nothing(command: Run, folders: Folders) -> None:
+    options = [word for name in ("data", "store") for word in (f"--{name}", folders[name])]
+    assert "200 clips encoded" in command("features", "mel", "toy:right", *options)[2]
+    assert "nothing to do" in command("features", "mel", "toy:right", *options)[2]
+
+
+def test_the_leaderboard_is_built_from_results(command: Run, folders: Folders, tmp_path: Path) -> None:
+    command("run", "--upstream", "mel", "--task", "toy:right", *places(folders))
+    code, out, _ = command("leaderboard", "build", "--results", folders["results"], "--out", str(tmp_path / "page"))
+    assert code == 0
+    assert [Path(line).name for line in out.split()] == ["index.html", "leaderboard.md", "leaderboard.csv"]
+    assert "mel" in (tmp_path / "page" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("upstreams", "ssamba"), ("interfaces", "layer:K"), ("heads", "linear")])
+def test_one_kind_can_be_listed(command: Run, kind: str, name: str) -> None:
+    assert name in command("list", kind)[1]
+
+
+@pytest.mark.parametrize(("name", "fact"), [("ssamba:tiny", "arXiv 2405.11831"), ("esc50:esc10", "CC BY 3.0")])
+def test_info_tells_what_is_known(command: Run, name: str, fact: str) -> None:
+    assert fact in command("info", name)[1]
+
+
+def test_verify_names_every_clip_that_is_missing_or_damaged(command: Run, folders: Folders) -> None:
+    clip = toy_clip(folders)
+    clip.unlink()
+    clip.with_name("08-1.wav").write_bytes(b"RIFF")
+    code, _, err = command("data", "verify", "toy:right", "--data", folders["data"])
+    assert code == 2
+    assert "07-2.wav is missing" in err
+    assert "08-1.wav" in err
+    assert err.splitlines()[-1] == "harness: toy:right has 2 problems, named above"
+
+
+def test_verify_passes_sound_data(command: Run, folders: Folders) -> None:
+    toy_clip(folders)
+    code, _, err = command("data", "verify", "toy:right", "--data", folders["data"])
+    assert (code, err.splitlines()[-1]) == (0, "toy:right is complete and readable")
+
+
+class Bomb:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def cut_short(clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[:5000])
+
+
+def with_nan(clip: Path) -> None:
+    soundfile.write(clip, np.array([0.1, np.nan, 0.2] * 3000, dtype=np.float32), 16_000, subtype="FLOAT")
+
+
+def without_samples(clip: Path) -> None:
+    soundfile.write(clip, np.zeros(0), 16_000)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (Path.unlink, "1 of 200 audio files of toy:right are missing"),
+        (cut_short, "is cut short"),
+        (with_nan, "not finite"),
+        (without_samples, "is empty: it has no samples"),
+    ],
+    ids=["missing", "truncated", "NaN", "empty"],
+)
+def test_a_bad_clip_ends_a_run_in_one_sentence(
+    spoil: Callable[[Path], None], sentence: str, command: Run, folders: Folders
+) -> None:
+    clip = toy_clip(folders)
+    spoil(clip)
+    code, out, err = command("run", "--upstream", "mel", "--task", "toy:right", *places(folders))
+    last = err.splitlines()[-1]
+    assert (code, out) == (2, "")
+    assert last.startswith("harness: ")
+    assert sentence in last
+    assert clip.name in last
+    assert not [name for name in files(Path(folders["store"])) if "part" in name]
+    assert not Path(folders["results"]).exists()
+
+
+def refusals(tmp_path: Path) -> Mapping[str, tuple[list[str], str]]:
+    """Command lines that cannot be obeyed, and what must be said of them."""
+    torch.save({"module.v.cls_token": torch.ones(1, 1, 192)}, tmp_path / "other.pth")
+    torch.save({"a": Bomb(tmp_path / "exploded")}, tmp_path / "bomb.pth")
+    (tmp_path / "file").write_text("no folder")
+    toy = ["--task", "toy:right"]
+    return {
+        "upstream": (["--upstream", "mell", *toy], "there is no upstream 'mell': did you mean 'mel'?"),
+        "task": (["--upstream", "mel", "--task", "toys"], "there is no task 'toys': did you mean 'toy'?"),
+        "variant": (["--upstream", "ssamba:huge", *toy], "ssamba has no variant 'huge'"),
+        "task variant": (["--upstream", "mel", "--task", "toy:rite"], "did you mean 'right'?"),
+        "option": (["--upstream", "mel", *toy, "--epochs", "3"], "no such option: --epochs"),
+        "no option": ([*toy], "missing option '--upstream'"),
+        "data": (["--upstream", "mel", "--task", "esc50"], "the data of esc50 is not there"),
+        "model": (["--upstream", f"ssamba@{tmp_path / 'other.pth'}", *toy], "is no pre-trained SSAMBA checkpoint"),
+        "bomb": (["--upstream", f"ssamba@{tmp_path / 'bomb.pth'}", *toy], "it could run code"),
+        "weights": (["--upstream", f"ssamba@{tmp_path / 'none.pth'}", *toy], "there is no checkpoint"),
+        "store": (["--upstream", "mel", *toy, "--store", str(tmp_path / "file" / "x")], "cannot be written"),
+        "size": (["--upstream", "mel", *toy, "--max-store", "much"], "'much' is no size"),
+    }
+
+
+CASES = [
+    *("upstream", "task", "variant", "task variant", "option", "no option"),
+    *("data", "model", "bomb", "weights", "store", "size"),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_be_done_is_refused_in_one_sentence(
+    case: str, command: Run, folders: Folders, tmp_path: Path
+) -> None:
+    arguments, sentence = refusals(tmp_path)[case]
+    code, out, err = command("run", *places(folders), *arguments)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("harness: ")
+    assert sentence in line
+    assert not (tmp_path / "exploded").exists()
+    assert not Path(folders["results"]).exists()
+    assert files(Path(folders["store"])) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_without_a_device_is_refused(command: Run, folders: Folders) -> None:
+    arguments = ("--upstream", "mel", "--task", "toy:right", "--device", "cuda")
+    code, _, err = command("run", *arguments, *places(folders))
+    assert (code, err) == (
+        2,
+        "harness: there is no CUDA device on this machine: use --device cpu or --device auto\n",
+    )
+
+
+@pytest.mark.parametrize(("text", "size"), [("500MB", 5e8), ("50GB", 5e10), ("1e9", 1e9), ("2 TiB", 2e12), ("7", 7)])
+def test_sizes_are_understood(text: str, size: float) -> None:
+    assert cli.parse_size(text) == size
