@@ -151,7 +151,7 @@ def _refuse_cut(path: Path) -> None:
 
 
 def _is_last_ogg_page(tail: bytes) -> bool:
-    """Whether the last page that begins in a file's tail is whole and says that it is the last (RFC 3533, section 6)."""
+    """Whether the last page in a file's tail is whole and says that it is the last (RFC 3533, section 6)."""
     page = tail[tail.rfind(b"OggS") :]
     if len(page) < 27 or not page[5] & 4:
         return False

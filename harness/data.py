@@ -1,5 +1,7 @@
 """Where data lives: find a task's folder, fetch and unpack it, verify it, publish it whole or not at all."""
 
+import http.client
+import lzma
 import os
 import shutil
 import tarfile
@@ -7,6 +9,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,7 +38,7 @@ def task_folder(task: Task, given: Sequence[str] = ()) -> Path:
     roots = [cache_folder("HARNESS_DATA", "data")]
     for text in given:
         name, equals, folder = text.partition("=")
-        if not equals:
+        if not equals or "/" in name:
             roots.append(Path(text))
         elif name in (task.name, task.folder):
             return Path(folder)
@@ -76,7 +79,11 @@ def published(folder: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o755)
-        part.rename(folder)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -104,15 +111,18 @@ def fetch(task: Task, given: Sequence[str] = (), progress: Progress = lambda don
 
 def _download(source: Archive, path: Path, progress: Progress) -> None:
     try:
-        with urllib.request.urlopen(source.url) as response, path.open("wb") as file:
+        with urllib.request.urlopen(source.url, timeout=60) as response, path.open("wb") as file:
             total = int(response.headers.get("Content-Length") or 0)
             while chunk := response.read(1 << 20):
                 file.write(chunk)
                 progress(file.tell(), total)
             if total and file.tell() != total:
                 raise UserError(f"{source.url} broke off after {file.tell():,} of {total:,} bytes: try again")
-    except (urllib.error.URLError, OSError) as error:
-        raise UserError(f"{source.url} cannot be fetched ({error}): get it by other means and unpack it") from error
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{source.url} cannot be fetched ({reason}): get it by other means and unpack it") from error
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -131,10 +141,15 @@ def unpack(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
+                # The checksum of a compressed archive stands at its very end, where nothing has looked yet.
+                while tar.fileobj is not None and tar.fileobj.read(1 << 20):
+                    pass
     except tarfile.FilterError as error:
         raise UserError(f"the archive is not unpacked: {error}") from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise UserError(f"the archive cannot be unpacked: it is damaged or no zip or tar file ({error})") from error
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(
+            f"the archive cannot be unpacked: it is damaged or no zip or tar file ({type(error).__name__})"
+        ) from error
 
 
 def verify(task: Task, given: Sequence[str] = (), progress: Progress = lambda done, total: None) -> list[str]:

@@ -75,6 +75,8 @@ def load_clips(task: Task, folder: Path) -> list[Clip]:
             f"{task.clips - len(clips):,} are missing; get the whole data set with "
             f"`harness data fetch {task.name}` or choose another variant"
         )
+    if len(clips) > task.clips:
+        raise UserError(f"{task.name} has {task.clips:,} clips, but the metadata in {folder} names {len(clips):,}")
     missing = [clip for clip in clips if not clip.path.is_file()]
     if missing:
         raise UserError(

@@ -90,8 +90,10 @@ class Logistic(Head):
 
         def logits(x: Array) -> Array:
             out = np.full((len(x), classes), -np.inf, np.float32)
-            log_probabilities = model.predict_log_proba(x[:, 0])
-            out[:, model.classes_] = log_probabilities
+            decision = model.decision_function(x[:, 0])
+            if decision.ndim == 1:  # two classes: scikit-learn gives their difference
+                decision = np.stack([np.zeros_like(decision), decision], axis=1)
+            out[:, model.classes_] = decision
             return out
 
         return Fitted(logits)

@@ -2,14 +2,12 @@
 
 import json
 import os
-import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
-from harness.types import Candidate, FoldScore, Interval, Result
+from harness.types import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +42,7 @@ COLUMNS = (
 def file_name(result: Result) -> str:
     """A name that a person can read and a file system can hold; the key makes it unique."""
     words = (result.task, result.upstream, result.protocol)
-    safe = "__".join("".join(c if c.isalnum() or c in ".+" else "-" for c in word)[:60] for word in words)
+    safe = "__".join("".join(c if c.isascii() and (c.isalnum() or c in ".+") else "-" for c in w)[:60] for w in words)
     return f"{safe}__{result.key[:12]}.json"
 
 
@@ -56,7 +54,9 @@ def write(result: Result, folder: Path) -> Path:
     """
     path = folder / file_name(result)
     try:
-        write_atomically(path, json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        # A file name may hold bytes that are no text.
+        write_atomically(path, text.encode("utf-8", "replace").decode())
     except OSError as error:
         raise UserError(f"the results folder {folder} cannot be written: {error.strerror}") from error
     return path
@@ -65,15 +65,15 @@ def write(result: Result, folder: Path) -> Path:
 def write_atomically(path: Path, text: str) -> None:
     """Write beside the path, then rename: a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    part = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -81,32 +81,30 @@ def read(path: Path) -> Result:
     """Read one result.
 
     Raises:
-        UserError: the file is no result, or of a newer schema.
+        UserError: the file is no result, or of another schema. Results come from strangers, so every type is looked at.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         if given["schema"] != SCHEMA:
-            raise UserError(f"{path} has schema {given['schema']}, and this version reads schema {SCHEMA}")
-        return _from_json(given)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no result of harness ({type(error).__name__}: {error})") from error
-
-
-def _from_json(given: Mapping[str, Any]) -> Result:
-    fields = dict(given)
-    fields["interval"] = Interval(**given["interval"])
-    fields["folds"] = tuple(FoldScore(**{**fold, "test": tuple(fold["test"])}) for fold in given["folds"])
-    fields["candidates"] = tuple(Candidate(**candidate) for candidate in given["candidates"])
-    fields["badges"] = tuple(map(str, given["badges"]))
-    fields["layer_weights"] = tuple(tuple(map(float, row)) for row in given["layer_weights"])
-    fields["score"] = float(given["score"])
-    return Result(**fields)
+            raise UserError(f"{path} has schema {given['schema']!r}, and this version reads schema {SCHEMA}")
+        if unknown := set(given) - {field.name for field in fields(Result)}:
+            raise UserError(f"{path} is no result of harness (it has a field {min(unknown)!r})")
+        # Written again without NaN and infinity, which Python's reader lets pass.
+        return TypeAdapter(Result).validate_json(json.dumps(given, allow_nan=False), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path} is no result of harness ({where}: {first['msg']})") from error
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is no result of harness ({type(error).__name__})") from error
 
 
 def find(key: str, folder: Path) -> Result | None:
     """The result of an earlier run with the same key, if there is one."""
-    path = next(iter(folder.glob(f"*__{key[:12]}.json")), None)
-    return None if path is None else read(path)
+    found = map(read, sorted(folder.glob(f"*__{key[:12]}.json")))
+    return next((result for result in found if result.key == key), None)
 
 
 def read_all(folder: Path) -> list[Result]:

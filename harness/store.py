@@ -63,21 +63,17 @@ class FeatureStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._memory = sqlite3.connect(folder / "files.sqlite", timeout=60, isolation_level=None)
-            self._memory.execute(
-                "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER,"
-                " sha256 TEXT, frames INTEGER, rate INTEGER)"
-            )
-            # Losing these rows in a power cut costs some hashing; waiting for the disk at every row costs more.
-            self._memory.execute("PRAGMA synchronous = OFF")
         except (OSError, sqlite3.OperationalError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UserError(
                 f"the feature store {folder} cannot be written ({reason}): choose another with --store"
             ) from error
-        except sqlite3.DatabaseError as error:
-            raise UserError(
-                f"{folder / 'files.sqlite'} is damaged: delete it, it is only a memory of file hashes"
-            ) from error
+        # Losing these rows in a power cut costs some hashing; waiting for the disk at every row costs more.
+        self._ask("PRAGMA synchronous = OFF")
+        self._ask(
+            "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER,"
+            " sha256 TEXT, frames INTEGER, rate INTEGER)"
+        )
 
     def digest(self, path: Path) -> str:
         """The SHA-256 of a file, remembered."""
@@ -106,18 +102,30 @@ class FeatureStore:
             stat = path.stat()
         except FileNotFoundError:
             return None
-        row = self._memory.execute(
+        rows = self._ask(
             "SELECT sha256, frames, rate FROM files WHERE path = ? AND size = ? AND changed = ?",
             (str(path.resolve()), stat.st_size, stat.st_mtime_ns),
-        ).fetchone()
-        return None if row is None else _Row(*row)
+        )
+        return _Row(*rows[0]) if rows else None
 
     def _remember(self, path: Path, row: "_Row") -> None:
         stat = path.stat()
-        self._memory.execute(
+        self._ask(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
             (str(path.resolve()), stat.st_size, stat.st_mtime_ns, *row),
         )
+
+    def _ask(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            return self._memory.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise UserError(
+                f"the feature store {self.folder} cannot be written ({error}): choose another with --store"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"{self.folder / 'files.sqlite'} is damaged: delete it, it is only a memory of file hashes"
+            ) from error
 
     def shelf(self, encoder: Mapping[str, Any]) -> "Shelf":
         """The features of one encoder, by everything that moves them."""
@@ -164,7 +172,7 @@ class Shelf:
         """Where each clip lies: shard and row. Read from the shards' headers."""
         found: dict[str, tuple[Path, int]] = {}
         for path in sorted(self.shards.glob("*.safetensors")):
-            for row, key in enumerate(_header(path)["clips"]):
+            for row, key in enumerate(_header(path).clips):
                 found.setdefault(key, (path, row))
         return found
 
@@ -224,11 +232,20 @@ class Shelf:
             return
         for name, (first,) in _read_shard(path).items():
             scale = max(1.0, float(first.abs().max()))
-            if first.shape != answer[name].shape or float((first - answer[name]).abs().max()) > 2e-3 * scale:
+            # Written so that a difference that is not a number counts as one.
+            if first.shape != answer[name].shape or not float((first - answer[name]).abs().max()) <= 2e-3 * scale:
                 raise UserError(
                     f"the features in {self.folder} were made by an encoder that answers differently in layer {name}, "
                     "though it goes by the same key: raise the upstream's revision, or delete that folder"
                 )
+
+
+class _Shard(NamedTuple):
+    """What a shard's file says of itself before its tensors: clips, checksum, and name, type and shape of each tensor."""
+
+    clips: list[str]
+    sha256: str
+    tensors: dict[str, Any]
 
 
 def _write_shard(path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence[Tensor]]") -> None:
@@ -242,40 +259,57 @@ def _write_shard(path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence
         else:
             tensors[name] = torch.cat(list(rows))
             tensors["frames"] = torch.tensor([len(row) for row in rows])
-    digest = hashlib.sha256(_payload(save(tensors))).hexdigest()
+    bare = save(tensors)
+    digest = _checksum(list(keys), _split(bare)[0], _split(bare)[1])
     # One entry: safetensors writes several in an order that differs from run to run.
     data = save(tensors, {"shard": json.dumps({"clips": list(keys), "sha256": digest})})
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """The metadata of a shard, without reading its tensors."""
+def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
+    """The header of a safetensors file, and its tensors' bytes."""
+    length = 8 + int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8:length])
+    return header, memoryview(data)[length:]
+
+
+def _checksum(clips: Sequence[str], tensors: Mapping[str, Any], payload: memoryview) -> str:
+    digest = hashlib.sha256(content_key([clips, tensors]).encode())
+    digest.update(payload)
+    return digest.hexdigest()
+
+
+def _header(path: Path) -> _Shard:
+    """A shard's header, without reading its tensors."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            shard: dict[str, Any] = json.loads(json.loads(file.read(length))["__metadata__"]["shard"])
-    except (ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
+            tensors = json.loads(file.read(length))
+        about = json.loads(tensors.pop("__metadata__")["shard"])
+        shard = _Shard(list(about["clips"]), about["sha256"], tensors)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         raise _damaged(path) from error
+    if not all(isinstance(value, str) for value in (*shard.clips, shard.sha256)):
+        raise _damaged(path)
     return shard
-
-
-def _payload(data: bytes) -> memoryview:
-    """The tensors' bytes of a safetensors file."""
-    return memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
 
 
 def _read_shard(path: Path) -> "dict[str, Sequence[Tensor]]":
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    data = path.read_bytes()
-    if hashlib.sha256(_payload(data)).hexdigest() != _header(path)["sha256"]:
+    shard, data = _header(path), path.read_bytes()
+    if _checksum(shard.clips, shard.tensors, _split(data)[1]) != shard.sha256:
         raise _damaged(path)
     try:
         tensors = load(data)

@@ -59,8 +59,11 @@ def _rows(folder: Path) -> list[tuple[Path, dict[str, str]]]:
     table = root / "meta" / "esc50.csv"
     if not table.is_file():
         raise UserError(f"ESC-50 is not in {folder}: there is no {table.relative_to(folder)} in it")
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} cannot be read as CSV") from error
     needed = {"filename", "fold", "category", "esc10", "src_file"}
     if rows and not needed <= set(rows[0]):
         raise UserError(f"{table} lacks the column {min(needed - set(rows[0]))!r}")
