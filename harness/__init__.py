@@ -49,7 +49,7 @@ def task(name: str, *, data: "str | Path | None" = None) -> "LoadedTask":
 
 
 def run(upstream: str, task: str, **settings: Any) -> "Result":
-    """Run an upstream on a task and write the result; keywords as in :class:`harness.experiment.Settings`.
+    """Run an upstream on a task and write the result; keywords as in :class:`harness.settings.Settings`.
 
     ``data``, ``store`` and ``results`` may be strings. A run that was done before is only read.
 
@@ -58,8 +58,9 @@ def run(upstream: str, task: str, **settings: Any) -> "Result":
     """
     from pathlib import Path
 
-    from harness.experiment import Settings, open_store, prepare_all
+    from harness.experiment import open_store, prepare_all
     from harness.experiment import run as run_experiment
+    from harness.settings import Settings
 
     if isinstance(data := settings.get("data"), str | Path):
         settings["data"] = (str(data),)

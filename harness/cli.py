@@ -78,8 +78,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Score upstreams on tasks. Run again, it continues or does nothing."""
-    from harness.experiment import Settings, open_store, prepare_all
+    from harness.experiment import open_store, prepare_all
     from harness.experiment import run as run_experiment
+    from harness.settings import Settings
 
     settings = Settings(
         protocol=protocol,
@@ -120,7 +121,8 @@ def features(
     as_json: Json = False,
 ) -> None:
     """Only extract the features of a task into the store."""
-    from harness.experiment import Settings, fill, open_store, prepare_all
+    from harness.experiment import fill, open_store, prepare_all
+    from harness.settings import Settings
 
     settings = Settings(
         view=view,

@@ -1,13 +1,11 @@
 """The experiment: an upstream on a task under a protocol gives a result."""
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,75 +13,19 @@ import numpy as np
 from harness import fit, results
 from harness.data import cache_folder, ready_folder
 from harness.datasets import Task, load_clips
-from harness.devices import check_device
 from harness.errors import UserError
 from harness.events import Event, Report, silent
 from harness.extract import Encoder, Forecast, extract, forecast, pieces_of
-from harness.heads import HEADS, check_head
-from harness.interfaces import check_interface, present
-from harness.protocols import Protocol, find_protocol
+from harness.heads import HEADS
+from harness.interfaces import present
 from harness.provenance import environment
 from harness.registry import UpstreamSpec, load_task
+from harness.settings import Settings
+from harness.shards import content_key
 from harness.stats import accuracy_interval
-from harness.store import FeatureStore, Piece, Shelf, content_key
+from harness.store import FeatureStore, Piece, Shelf
 from harness.types import Clip, Interval, Result
 from harness.views import View
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Everything about a run but the upstream and the task.
-
-    ``data`` are folders as in ``--data``; ``store`` and ``results`` are folders; ``interface``, ``head`` and ``view``
-    override the protocol's and the upstream's; ``limit`` keeps so many clips (the result is then marked partial);
-    ``max_store`` refuses larger extractions, in bytes.
-    """
-
-    protocol: str = "default"
-    interface: str | None = None
-    head: str | None = None
-    view: str | None = None
-    seeds: int = 1
-    limit: int | None = None
-    data: Sequence[str] = ()
-    store: Path | None = None
-    results: Path = Path("results")
-    device: str = "auto"
-    workers: int | None = None
-    max_store: float = 50e9
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be, before anything is opened."""
-        for name in ("seeds", "limit", "workers"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise UserError(f"--{name} must be 1 or more, not {value}")
-        check_device(self.device)
-        check_interface(self.used_interface)
-        check_head(self.used_head, self.used_interface)
-        if self.seeds > 1 and not HEADS[self.used_head].random:
-            raise UserError(
-                f"the {self.used_head} head has no randomness, so --seeds {self.seeds} would repeat one answer: drop it"
-            )
-
-    @cached_property
-    def preset(self) -> Protocol:
-        """The protocol itself."""
-        return find_protocol(self.protocol)
-
-    @property
-    def used_interface(self) -> str:
-        """The interface that was asked for, or the protocol's."""
-        return self.interface or self.preset.interface
-
-    @property
-    def used_workers(self) -> int:
-        """The threads that were asked for, or one for each processor that this process may use, up to 8."""
-        return self.workers or min(8, len(os.sched_getaffinity(0)))
-
-    @property
-    def used_head(self) -> str:
-        """The head that was asked for, or the protocol's."""
-        return self.head or self.preset.head
 
 
 @dataclass(frozen=True)
@@ -300,6 +242,7 @@ def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
         "weights_label": experiment.encoder.weights.label,
         "layers": len(upstream.widths),
         "width": upstream.final_width,
+        "parameters": upstream.parameters,
         "paper": spec.cls.card.paper,
         "licence": spec.cls.card.licence,
         "training": spec.cls.card.training,

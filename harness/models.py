@@ -154,7 +154,9 @@ class Upstream(ABC):
     #: ``longest``.
     shortest: int = 1
     longest: int | None = None
-    #: What was found while loading: parameter count, detected norm, ignored keys.
+    #: How many numbers the network has.
+    parameters: int = 0
+    #: What was found while loading, such as a detected norm or ignored keys.
     found: Mapping[str, Any] = {}
 
     @abstractmethod

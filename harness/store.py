@@ -7,7 +7,6 @@ with them.
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.audio import Header, read_header
 from harness.errors import UserError
 from harness.results import write_atomically
+from harness.shards import content_key, read_shard, read_shard_header, write_shard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 #: A shard ends at so many clips, or so many seconds of audio.
 SHARD_CLIPS = 32
 SHARD_SECONDS = 160.0
-
-
-def content_key(value: object) -> str:
-    """The SHA-256 of a plain value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:
@@ -172,7 +167,7 @@ class Shelf:
         """Where each clip lies: shard and row. Read from the shards' headers."""
         found: dict[str, tuple[Path, int]] = {}
         for path in sorted(self.shards.glob("*.safetensors")):
-            for row, key in enumerate(_header(path).clips):
+            for row, key in enumerate(read_shard_header(path).clips):
                 found.setdefault(key, (path, row))
         return found
 
@@ -199,7 +194,7 @@ class Shelf:
 
     def put(self, keys: Sequence[str], layers: "Mapping[str, Sequence[Tensor]]") -> None:
         """Store a shard: for each layer one tensor per clip, (width,) or (frame, width), in the order of ``keys``."""
-        _write_shard(self.shards / f"{content_key(list(keys))[:32]}.safetensors", keys, layers)
+        write_shard(self.shards / f"{content_key(list(keys))[:32]}.safetensors", keys, layers)
 
     def get(self, keys: Sequence[str]) -> "dict[str, list[Tensor]]":
         """The features of clips, in the order of ``keys``: for each layer (0 to L, then ``final``) one tensor per clip.
@@ -209,7 +204,7 @@ class Shelf:
         """
         index = self.index()
         layers: dict[str, list[Tensor]] = {}
-        shards = {path: _read_shard(path) for path in sorted({index[key][0] for key in keys})}
+        shards = {path: read_shard(path) for path in sorted({index[key][0] for key in keys})}
         for key in keys:
             path, row = index[key]
             for name, rows in shards[path].items():
@@ -228,9 +223,9 @@ class Shelf:
         """
         path = self.folder / "probe.safetensors"
         if not path.is_file():
-            _write_shard(path, ["probe"], {name: [tensor] for name, tensor in answer.items()})
+            write_shard(path, ["probe"], {name: [tensor] for name, tensor in answer.items()})
             return
-        for name, (first,) in _read_shard(path).items():
+        for name, (first,) in read_shard(path).items():
             scale = max(1.0, float(first.abs().max()))
             # Written so that a difference that is not a number counts as one.
             if first.shape != answer[name].shape or not float((first - answer[name]).abs().max()) <= 2e-3 * scale:
@@ -238,86 +233,3 @@ class Shelf:
                     f"the features in {self.folder} were made by an encoder that answers differently in layer {name}, "
                     "though it goes by the same key: raise the upstream's revision, or delete that folder"
                 )
-
-
-class _Shard(NamedTuple):
-    """What a shard's file says of itself before its tensors: clips, checksum, and name, type and shape of each tensor."""
-
-    clips: list[str]
-    sha256: str
-    tensors: dict[str, Any]
-
-
-def _write_shard(path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence[Tensor]]") -> None:
-    import torch
-    from safetensors.torch import save
-
-    tensors = {}
-    for name, rows in layers.items():
-        if rows[0].ndim == 1:
-            tensors[name] = torch.stack(list(rows))
-        else:
-            tensors[name] = torch.cat(list(rows))
-            tensors["frames"] = torch.tensor([len(row) for row in rows])
-    bare = save(tensors)
-    digest = _checksum(list(keys), _split(bare)[0], _split(bare)[1])
-    # One entry: safetensors writes several in an order that differs from run to run.
-    data = save(tensors, {"shard": json.dumps({"clips": list(keys), "sha256": digest})})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part-{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
-    """The header of a safetensors file, and its tensors' bytes."""
-    length = 8 + int.from_bytes(data[:8], "little")
-    header: dict[str, Any] = json.loads(data[8:length])
-    return header, memoryview(data)[length:]
-
-
-def _checksum(clips: Sequence[str], tensors: Mapping[str, Any], payload: memoryview) -> str:
-    digest = hashlib.sha256(content_key([clips, tensors]).encode())
-    digest.update(payload)
-    return digest.hexdigest()
-
-
-def _header(path: Path) -> _Shard:
-    """A shard's header, without reading its tensors."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            tensors = json.loads(file.read(length))
-        about = json.loads(tensors.pop("__metadata__")["shard"])
-        shard = _Shard(list(about["clips"]), about["sha256"], tensors)
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError) as error:
-        raise _damaged(path) from error
-    if not all(isinstance(value, str) for value in (*shard.clips, shard.sha256)):
-        raise _damaged(path)
-    return shard
-
-
-def _read_shard(path: Path) -> "dict[str, Sequence[Tensor]]":
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    shard, data = _header(path), path.read_bytes()
-    if _checksum(shard.clips, shard.tensors, _split(data)[1]) != shard.sha256:
-        raise _damaged(path)
-    try:
-        tensors = load(data)
-    except SafetensorError as error:
-        raise _damaged(path) from error
-    frames = tensors.pop("frames", None)
-    return {name: list(t) if frames is None else list(t.split(frames.tolist())) for name, t in tensors.items()}
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(f"the shard {path} is damaged (its checksum does not hold): delete it and run again")

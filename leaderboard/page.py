@@ -6,7 +6,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
@@ -14,6 +13,7 @@ from harness.errors import UserError
 from harness.results import write_atomically
 from harness.types import Result
 
+from .plots import labels_of, layer_plot, layer_scores, score_plot, weight_plot
 from .table import grouped, ranking, to_csv, to_markdown
 
 _TITLE = "Frozen audio representations"
@@ -26,8 +26,6 @@ _KINDS = {
     **dict.fromkeys(("Rank", "Score, %", "Fold spread, %", "Parameters, M", "Clips/s"), "number"),
     **dict.fromkeys(("Upstream", "Interval", "Chosen per fold"), "long"),
 }
-_BLUE, _GREY = "#3b82f6", "#7b828d"  # both read on a light and on a dark page
-_GRID = "rgba(128,128,128,0.2)"
 # The page holds all it needs, so the browser may refuse every request, whatever a result file smuggles in.
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -122,15 +120,15 @@ def _page(results: Sequence[Result]) -> str:
 
 
 def _section(anchor: str, task: str, protocol: str, group: Sequence[Result]) -> str:
-    labels = _labels(group, "interface", "head")
+    labels = labels_of(group, "interface", "head")
     weights = [(label, r.layer_weights) for label, r in zip(labels, group, strict=True) if r.layer_weights]
     plots = [
-        _plot("Score with its interval, in percent; hollow: not ranked.", _score_plot(labels, group)),
+        _plot("Score with its interval, in percent; hollow: not ranked.", score_plot(labels, group)),
         _plot(
             "Score on the validation folds of each layer's best setting, in percent, mean over splits.",
-            _layer_plot(_layer_scores(group)),
+            layer_plot(layer_scores(group)),
         ),
-        *(_plot(f"Learned layer weights of {label}, one row per fit.", _weight_plot(rows)) for label, rows in weights),
+        *(_plot(f"Learned layer weights of {label}, one row per fit.", weight_plot(rows)) for label, rows in weights),
     ]
     details = (_provenance(label, result) for label, result in zip(labels, group, strict=True))
     return f"""<section id="{anchor}">
@@ -145,12 +143,6 @@ def _section(anchor: str, task: str, protocol: str, group: Sequence[Result]) -> 
 
 def _html(value: Any) -> str:
     return escape(str(value))
-
-
-def _labels(group: Sequence[Result], *fields: str) -> list[str]:
-    """The upstream and the badges of each result, between them those fields that differ within the group."""
-    varying = [name for name in fields if len({getattr(r, name) for r in group}) > 1]
-    return [" · ".join([r.upstream, *(getattr(r, name) for name in varying), *r.badges]) for r in group]
 
 
 def _table(group: Sequence[Result]) -> str:
@@ -204,119 +196,3 @@ def _plot(caption: str, figure: go.Figure | None) -> str:
 <script type="application/json" class="plot">{data}</script>
 </figure>
 """
-
-
-def _text(value: Any) -> str:
-    """Text for a plot, which would render tags; short, so that a name cannot push the plot away."""
-    return escape(str(value)[:60], quote=False)
-
-
-def _figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
-    # No zoom: on a phone it would swallow the finger that scrolls the page.
-    axis = {"fixedrange": True, "gridcolor": _GRID, "zeroline": False, "automargin": True}
-    figure = go.Figure(traces, {"template": "none", "height": height, "dragmode": False})
-    figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": _GREY, "family": "system-ui, sans-serif", "size": 13},
-        margin={"l": 10, "r": 10, "t": 10, "b": 40},
-    )
-    return figure.update_xaxes(axis).update_yaxes(axis).update_layout(**layout)
-
-
-def _score_plot(labels: Sequence[str], group: Sequence[Result]) -> go.Figure:
-    # Names lie above their dots: beside them they would take half the width of a phone.
-    place = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 3, "yshift": 14, "showarrow": False}
-    names = [place | {"y": y, "text": _text(label)} for y, label in enumerate(labels)]
-    rows = list(enumerate(group))
-    figure = _figure(
-        [
-            _dots([(y, r) for y, r in rows if not r.badges], "circle", _BLUE),
-            _dots([(y, r) for y, r in rows if r.badges], "circle-open", _GREY),
-        ],
-        height=75 + 44 * len(group),
-        showlegend=False,
-        annotations=names,
-        yaxis={"visible": False, "range": [len(group) - 0.6, -1.1]},
-    )
-    chance = next((r.data["chance"] for r in group if "chance" in r.data), None)
-    if isinstance(chance, int | float):
-        line = {"color": _GREY, "width": 1, "dash": "dot"}
-        figure.add_vline(100 * chance, line=line, layer="below", annotation_text="chance")
-    return figure
-
-
-def _dots(rows: Sequence[tuple[int, Result]], symbol: str, color: str) -> go.Scatter:
-    scores = [100 * r.score for _, r in rows]
-    low, high = (
-        [abs(100 * (end - r.score)) if (end := getattr(r.interval, side)) is not None else 0 for _, r in rows]
-        for side in ("low", "high")
-    )
-    bars = {"array": high, "arrayminus": low, "symmetric": False, "width": 0, "thickness": 2}
-    return go.Scatter(
-        x=scores,
-        y=[y for y, _ in rows],
-        error_x=bars,
-        mode="markers",
-        marker={"symbol": symbol, "color": color, "size": 10, "line": {"color": color, "width": 2}},
-        hovertemplate="%{x:.1f}<extra></extra>",
-    )
-
-
-def _layer_scores(group: Sequence[Result]) -> pd.DataFrame:
-    """Validation scores, one row per layer, one column per upstream.
-
-    A layer's best setting is taken on each split and seed, then the mean: seeds are repeats, not choices.
-    """
-    tried = pd.DataFrame(
-        [
-            (label, str(candidate.setting["layer"]), candidate.split, candidate.seed, candidate.valid_score)
-            for label, result in zip(_labels(group, "head"), group, strict=True)
-            for candidate in result.candidates
-            if _is_layer(str(candidate.setting.get("layer")))
-        ],
-        columns=["upstream", "layer", "split", "seed", "score"],
-    )
-    best = tried.groupby(["upstream", "layer", "split", "seed"])["score"].max()
-    scores = best.groupby(["layer", "upstream"]).mean().unstack()
-    return scores.reindex(sorted(scores.index, key=lambda layer: (layer == "final", len(layer), layer)))
-
-
-def _is_layer(label: str) -> bool:
-    """One layer by itself, where a weighted sum calls its input ``0..12``."""
-    return label == "final" or label.isdecimal()
-
-
-def _layer_plot(scores: pd.DataFrame) -> go.Figure | None:
-    if len(scores) < 2:
-        return None
-    # An empty place before "final", which is no further layer: no line may lead to it.
-    layers = [place for layer in scores.index for place in ([" ", layer] if layer == "final" else [layer])]
-    lines = [
-        go.Scatter(
-            x=layers,
-            y=(100 * scores[name]).reindex(layers).tolist(),
-            name=_text(name),
-            mode="lines+markers",
-            hovertemplate="layer %{x}: %{y:.1f}",
-        )
-        for name in scores
-    ]
-    xaxis = {"type": "category", "title": "layer"}
-    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
-    return _figure(lines, 300 + 20 * len(lines), xaxis=xaxis, legend=legend, showlegend=True)
-
-
-def _weight_plot(weights: Sequence[Sequence[float]]) -> go.Figure:
-    shades = go.Heatmap(
-        z=weights,
-        y=[f"fit {n}" for n, _ in enumerate(weights, 1)],
-        colorscale=[[0, "rgba(59,130,246,0.05)"], [1, _BLUE]],
-        zmin=0,
-        xgap=1,
-        ygap=1,
-        colorbar={"thickness": 8, "outlinewidth": 0},
-        hovertemplate="layer %{x}, %{y}: %{z:.3f}<extra></extra>",
-    )
-    xaxis = {"title": "layer", "dtick": 1, "showgrid": False}
-    return _figure([shades], 80 + 24 * len(weights), xaxis=xaxis, yaxis={"autorange": "reversed", "showgrid": False})

@@ -18,8 +18,9 @@ import harness
 from harness import experiment, heads
 from harness.datasets import load_clips, rotation
 from harness.events import Event
-from harness.experiment import Experiment, Settings, foresee, open_store, prepare_all
+from harness.experiment import Experiment, foresee, open_store, prepare_all
 from harness.results import read_all
+from harness.settings import Settings
 from harness.types import Split
 
 Refused = Callable[[str], AbstractContextManager[None]]

@@ -79,6 +79,7 @@ class Ssamba(Upstream):
                 self.network.initialise()
             self.found = {"norm": "LayerNorm"}
         self.network.eval().requires_grad_(False).to(device)
+        self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
 
         rows = grid_of(PATCH, stride)[0] if freq == "concat" else 1
         self.final_width = rows * self.network.shape.width
