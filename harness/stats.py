@@ -43,7 +43,8 @@ def accuracy_interval(correct: Table, folds: Sequence[int], groups: Sequence[str
     rng = np.random.default_rng(seed)
     scores = np.concatenate([_resampled(right, clips, rng, 500) for _ in range(RESAMPLES // 500)])
     low, high = np.quantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high), LEVEL, f"bootstrap over groups, {RESAMPLES:,} resamples", count)
+    method = f"bootstrap over {count} groups, {RESAMPLES:,} resamples"
+    return Interval(float(low), float(high), LEVEL, method, count)
 
 
 def _resampled(right: Table, clips: Table, rng: np.random.Generator, times: int) -> Table:

@@ -81,7 +81,8 @@ def _interval(interval: Interval) -> str:
 
 
 def _method(interval: Interval) -> str:
-    return interval.method if interval.low is None else f"{interval.level:.0%} {interval.method}"
+    method = interval.method.partition(",")[0]  # how many resamples is in the result's file
+    return method if interval.low is None else f"{interval.level:.0%} {method}"
 
 
 def _chosen(folds: Sequence[FoldScore]) -> str:

@@ -151,7 +151,7 @@ def test_the_global_random_state_neither_matters_nor_moves() -> None:
 @pytest.mark.parametrize("groups", [10, 40])
 def test_a_bootstrap_says_what_it_is(groups: int) -> None:
     interval = accuracy_interval(*draw(groups))
-    assert (interval.method, interval.level) == ("bootstrap over groups, 10,000 resamples", 0.95)
+    assert (interval.method, interval.level) == (f"bootstrap over {groups} groups, 10,000 resamples", 0.95)
     assert interval.groups == groups
 
 
