@@ -241,6 +241,12 @@ def parse_size(text: str) -> float:
     return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[match[2]]
 
 
+def duration(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    unit, size = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if seconds >= 2 * s), ("s", 1))
+    return f"{seconds / size:.1f} {unit}"
+
+
 def _known(kind: Kind) -> dict[str, str]:
     """Names and one line each; imports nothing heavy."""
     if kind is Kind.interfaces:
@@ -309,8 +315,8 @@ def _show_forecast(experiments: Sequence[Any], as_json: bool) -> None:
         f = foresee(experiment)
         label, task = experiment.encoder.spec.label, experiment.task.name
         text = (
-            f"{label} on {task}: {f.clips:,} clips to encode ({f.seconds / 3600:.2f} h of audio), "
-            f"about {f.hours:.2f} h and {f.bytes / 1e6:,.1f} MB"
+            f"{label} on {task}: {f.clips:,} clips to encode ({duration(f.seconds)} of audio), "
+            f"about {duration(3600 * f.hours)} and {f.bytes / 1e6:,.1f} MB"
         )
         event = Event("forecast", text, {"upstream": label, "task": task, "hours": f.hours, "bytes": f.bytes})
         if as_json:

@@ -117,7 +117,8 @@ def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
 
 def foresee(experiment: Experiment) -> Forecast:
     """What the experiment's extraction would take."""
-    return forecast(experiment.encoder, experiment.shelf, experiment.clips, experiment.pieces)
+    workers = experiment.settings.used_workers
+    return forecast(experiment.encoder, experiment.shelf, experiment.clips, experiment.pieces, workers=workers)
 
 
 def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:

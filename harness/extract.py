@@ -106,7 +106,9 @@ def pieces_of(clips: Sequence[Clip], store: FeatureStore) -> list[Piece]:
     return pieces
 
 
-def forecast(encoder: Encoder, shelf: Shelf, clips: Sequence[Clip], pieces: Sequence[Piece]) -> Forecast:
+def forecast(
+    encoder: Encoder, shelf: Shelf, clips: Sequence[Clip], pieces: Sequence[Piece], *, workers: int = 2
+) -> Forecast:
     """Measure the encoder on a few of the missing clips, and say what the rest would take. Stores nothing."""
     there = shelf.index()
     missing = {piece.key: (piece, clip) for piece, clip in zip(pieces, clips, strict=True) if piece.key not in there}
@@ -115,14 +117,12 @@ def forecast(encoder: Encoder, shelf: Shelf, clips: Sequence[Clip], pieces: Sequ
         return Forecast(0, 0.0, 0.0, 0.0)
     total = sum(piece.seconds for piece, _ in todo)
     size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece, _ in todo)
-    middle = todo[len(todo) // 2 : len(todo) // 2 + 8]
-    speed = 0.0
-    for _ in range(2):  # the first round warms up
-        begin = time.perf_counter()
-        waves = {piece.key: _decode(encoder, clip) for piece, clip in middle}
-        for keys in _batches(waves, encoder):
-            encoder.encode([waves[key] for key in keys])
-        speed = sum(piece.seconds for piece, _ in middle) / (time.perf_counter() - begin)
+    sample = [(piece.key, clip) for piece, clip in todo[len(todo) // 2 :][:8]]
+    encoder.answer()  # warms up
+    begin = time.perf_counter()
+    with _crew(encoder, workers) as (pool, turn):
+        list(pool.map(lambda _: _encode(encoder, sample, turn), range(workers)))
+    speed = workers * sum(missing[key][0].seconds for key, _ in sample) / (time.perf_counter() - begin)
     return Forecast(len(todo), total, total / speed / 3600, size)
 
 
@@ -200,20 +200,27 @@ def _crew(encoder: Encoder, workers: int) -> "Iterator[tuple[ThreadPoolExecutor,
 def _encode_shard(
     encoder: Encoder, shelf: Shelf, members: Sequence[tuple[str, Clip]], turn: "AbstractContextManager[Any]"
 ) -> _Counts:
-    """Decode, encode and store one shard."""
-    upstream, names = encoder.upstream, encoder.view.names(encoder.upstream)
+    """Encode and store one shard."""
+    features, lengths = _encode(encoder, members, turn)
+    for key, clip in members:
+        if not all(tensor.isfinite().all() for tensor in features[key].values()):
+            raise UserError(f"{encoder.spec.label} makes features that are not finite of {clip.path}")
+    keys, upstream = [key for key, _ in members], encoder.upstream
+    shelf.put(keys, {name: [features[key][name] for key in keys] for name in encoder.view.names(upstream)})
+    longest = upstream.longest or max(lengths)
+    return _Counts(len(members), sum(n < upstream.shortest for n in lengths), sum(n > longest for n in lengths))
+
+
+def _encode(
+    encoder: Encoder, members: Sequence[tuple[str, Clip]], turn: "AbstractContextManager[Any]"
+) -> "tuple[dict[str, Mapping[str, Tensor]], list[int]]":
+    """Decode and encode some clips: their features by key, and their lengths in samples."""
     waves = {key: _decode(encoder, clip) for key, clip in members}
     features: dict[str, Mapping[str, Tensor]] = {}
     with turn:
         for keys in _batches(waves, encoder):
             features.update(zip(keys, encoder.encode([waves[key] for key in keys]), strict=True))
-    for key, clip in members:
-        if not all(tensor.isfinite().all() for tensor in features[key].values()):
-            raise UserError(f"{encoder.spec.label} makes features that are not finite of {clip.path}")
-    shelf.put([key for key, _ in members], {name: [features[key][name] for key, _ in members] for name in names})
-    lengths = [len(wave) for wave in waves.values()]
-    longest = upstream.longest or max(lengths)
-    return _Counts(len(members), sum(n < upstream.shortest for n in lengths), sum(n > longest for n in lengths))
+    return features, [len(wave) for wave in waves.values()]
 
 
 def _progress(encoder: Encoder, done: int, total: int, rate: float) -> Event:

@@ -68,7 +68,7 @@ def test_json_gives_one_object_per_line(command: Run, folders: Folders) -> None:
 
 def test_a_dry_run_forecasts_and_stores_nothing(command: Run, folders: Folders) -> None:
     code, out, _ = command("run", "--upstream", "mel", "--task", "toy:right", "--dry-run", *places(folders))
-    assert (code, "200 clips to encode (0.03 h of audio)" in out) == (0, True)
+    assert (code, "200 clips to encode (100.0 s of audio)" in out) == (0, True)
     assert files(Path(folders["store"])) == []
 
 
@@ -216,3 +216,8 @@ def test_cuda_without_a_device_is_refused(command: Run, folders: Folders) -> Non
 @pytest.mark.parametrize(("text", "size"), [("500MB", 5e8), ("50GB", 5e10), ("1e9", 1e9), ("2 TiB", 2e12), ("7", 7)])
 def test_sizes_are_understood(text: str, size: float) -> None:
     assert cli.parse_size(text) == size
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3, "3.0 s"), (119, "119.0 s"), (600, "10.0 min"), (9000, "2.5 h")])
+def test_times_are_shown_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
+    assert cli.duration(seconds) == text
