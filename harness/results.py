@@ -1,12 +1,12 @@
 """Results as files: one small JSON file per run, written whole or not at all."""
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
+from harness.files import write_atomically
 from harness.types import Result
 
 if TYPE_CHECKING:
@@ -56,25 +56,10 @@ def write(result: Result, folder: Path) -> Path:
     try:
         text = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         # A file name may hold bytes that are no text.
-        write_atomically(path, text.encode("utf-8", "replace").decode())
+        write_atomically(path, text.encode("utf-8", "replace"))
     except OSError as error:
         raise UserError(f"the results folder {folder} cannot be written: {error.strerror}") from error
     return path
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside the path, then rename: a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> Result:

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import UserError
+from harness.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,17 +42,7 @@ def write_shard(path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence[
     digest = _checksum(list(keys), *_split(bare))
     # One entry: safetensors writes several in an order that differs from run to run.
     data = save(tensors, {"shard": json.dumps({"clips": list(keys), "sha256": digest})})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part-{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    write_atomically(path, data)
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:

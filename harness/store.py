@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.audio import Header, read_header
 from harness.errors import UserError
-from harness.results import write_atomically
+from harness.files import write_atomically
 from harness.shards import content_key, read_shard, read_shard_header, write_shard
 
 if TYPE_CHECKING:
@@ -188,8 +188,8 @@ class Shelf:
                         del missing[key]
         if fresh := plan_shards(list(missing.values())):
             text = json.dumps(fresh)
-            write_atomically(self.folder / f"plan-{content_key(fresh)[:16]}.json", text)
-            write_atomically(self.folder / "encoder.json", json.dumps(self.encoder, indent=1) + "\n")
+            write_atomically(self.folder / f"plan-{content_key(fresh)[:16]}.json", text.encode())
+            write_atomically(self.folder / "encoder.json", json.dumps(self.encoder, indent=1).encode())
         return shards + fresh
 
     def put(self, keys: Sequence[str], layers: "Mapping[str, Sequence[Tensor]]") -> None:

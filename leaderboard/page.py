@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from harness.errors import UserError
-from harness.results import write_atomically
+from harness.files import write_atomically
 from harness.types import Result
 
 from .plots import labels_of, layer_plot, layer_scores, score_plot, weight_plot
@@ -86,7 +86,7 @@ def build(results: list[Result], out: Path) -> list[Path]:
     }
     for name, text in texts.items():
         try:
-            write_atomically(out / name, text)
+            write_atomically(out / name, text.encode())
         except OSError as error:
             raise UserError(f"the folder {out} cannot be written: {error.strerror}") from error
     return [out / name for name in texts]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from harness import results
-from harness.results import COLUMNS, find, load, read, read_all, write, write_atomically
+from harness.files import write_atomically
+from harness.results import COLUMNS, find, load, read, read_all, write
 from harness.types import Candidate, FoldScore, Interval, Result
 
 Refused = Callable[[str], AbstractContextManager[None]]
@@ -101,7 +102,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "file", "some text")
+        write_atomically(tmp_path / "file", b"some text")
     assert list(tmp_path.iterdir()) == []
 
 
