@@ -154,6 +154,7 @@ def run(experiment: Experiment, report: Report = silent) -> Result:
         report(Event("result", f"{label} on {task.name}: done before, nothing to do", {"key": earlier.key}))
         return earlier
 
+    results.make_folder(settings.results)
     cost = fill(experiment, report)
     features = experiment.shelf.get([piece.key for piece in experiment.pieces])
     layers = {name: np.stack([row.numpy() for row in rows]) for name, rows in features.items()}

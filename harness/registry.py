@@ -157,9 +157,11 @@ def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
 def _from_hub(source: HubFile, revision: str | None, label: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.logging import set_verbosity_error
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
+    set_verbosity_error()  # else it tells of each of its attempts
     try:
         return Path(hf_hub_download(source.repo, source.filename, revision=revision or source.revision))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

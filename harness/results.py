@@ -1,6 +1,7 @@
 """Results as files: one small JSON file per run, written whole or not at all."""
 
 import json
+import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +59,26 @@ def write(result: Result, folder: Path) -> Path:
         # A file name may hold bytes that are no text.
         write_atomically(path, text.encode("utf-8", "replace"))
     except OSError as error:
-        raise UserError(f"the results folder {folder} cannot be written: {error.strerror}") from error
+        raise UserError(
+            f"the results folder {folder} cannot be written ({error.strerror}): choose another with --results"
+        ) from error
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make the results folder, so that a run that could not write its result ends before it begins.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"the results folder {folder} cannot be written ({error.strerror}): choose another with --results"
+        ) from error
 
 
 def read(path: Path) -> Result:

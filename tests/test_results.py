@@ -90,7 +90,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with refused("cannot be written: No space left on device"):
+    with refused("cannot be written .No space left on device"):
         write(replace(RESULT, score=0.5), tmp_path)
     assert list(tmp_path.iterdir()) == [path]
     assert read(path) == RESULT
