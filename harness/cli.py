@@ -69,7 +69,7 @@ def run(
     view: View = None,
     limit: Limit = None,
     dry_run: DryRun = False,
-    data: Data = [],  # noqa: B006 (typer copies it)
+    data: Data = [],
     store: Store = None,
     max_store: MaxStore = "50GB",
     results: Results = Path("results"),
@@ -113,7 +113,7 @@ def features(
     view: AnyView = None,
     limit: Limit = None,
     dry_run: DryRun = False,
-    data: Data = [],  # noqa: B006 (typer copies it)
+    data: Data = [],
     store: Store = None,
     max_store: MaxStore = "50GB",
     device: Device = "auto",
@@ -174,7 +174,7 @@ def info(name: Annotated[str, typer.Argument(help="An upstream or a task.")]) ->
 
 
 @data_app.command("path")
-def data_path(task: str, data: Data = []) -> None:  # noqa: B006 (typer copies it)
+def data_path(task: str, data: Data = []) -> None:
     """Print the folder where a task's data lie or would lie."""
     from harness.data import task_folder
     from harness.registry import load_task
@@ -183,7 +183,7 @@ def data_path(task: str, data: Data = []) -> None:  # noqa: B006 (typer copies i
 
 
 @data_app.command("fetch")
-def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:  # noqa: B006 (typer copies it)
+def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:
     """Get a task's data and unpack them, whole or not at all."""
     from harness.data import fetch
     from harness.registry import load_task
@@ -198,7 +198,7 @@ def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:  # no
 
 
 @data_app.command("verify")
-def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:  # noqa: B006 (typer copies it)
+def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:
     """Decode every clip of a task and name what is missing or unreadable."""
     from harness.data import verify
     from harness.registry import load_task

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 from harness.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -159,14 +160,13 @@ class Upstream(ABC):
     #: What was found while loading, such as a detected norm or ignored keys.
     found: Mapping[str, Any] = {}
 
+    def __init__(self, weights: Weights, device: "torch.device") -> None:
+        """Subclasses take one more keyword for each axis, and build their network on ``device``."""
+        self.weights, self.device = weights, device
+
     @abstractmethod
     def forward(self, wave: "Tensor") -> Layers:
         """Turn a normalised wave (clip, sample), float32 on :attr:`device`, into :class:`Layers`."""
-
-    @property
-    @abstractmethod
-    def device(self) -> "Any":
-        """The torch device that :meth:`forward` computes on."""
 
     @classmethod
     def published(cls, **options: Any) -> HubFile | None:

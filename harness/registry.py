@@ -137,7 +137,7 @@ class UpstreamSpec:
         """Build the upstream. ``device`` is ``auto``, ``cpu`` or ``cuda``."""
         from harness.devices import pick_device
 
-        return self.cls(weights, pick_device(device), **self.options)  # type: ignore[call-arg]
+        return self.cls(weights, pick_device(device), **self.options)
 
 
 def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:

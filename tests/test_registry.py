@@ -33,11 +33,8 @@ class Energy(Upstream):
     shortest = 160
 
     def __init__(self, weights, device, scale=1.0):
-        self.on, self.scale = device, scale
-
-    @property
-    def device(self):
-        return self.on
+        super().__init__(weights, device)
+        self.scale = scale
 
     def forward(self, wave):
         short = max(0, self.shortest - wave.shape[-1])

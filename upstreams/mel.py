@@ -19,16 +19,11 @@ class Mel(Upstream):
     sample_rate = SAMPLE_RATE
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
-        self.on = device
+        super().__init__(weights, device)
         self.final_width = 2 * BINS
         self.widths = (self.final_width,)
         self.frame_rate = None
         self.shortest = FRAME
-
-    @property
-    def device(self) -> torch.device:
-        """Where the front end computes."""
-        return self.on
 
     def forward(self, wave: Tensor) -> Layers:
         """One frame a clip."""

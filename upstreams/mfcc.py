@@ -22,16 +22,12 @@ class Mfcc(Upstream):
     sample_rate = SAMPLE_RATE
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
+        super().__init__(weights, device)
         self.cosines = cosine_transform(BINS, COEFFICIENTS).to(device)
         self.final_width = 4 * COEFFICIENTS
         self.widths = (self.final_width,)
         self.frame_rate = None
         self.shortest = FRAME
-
-    @property
-    def device(self) -> torch.device:
-        """Where the front end computes."""
-        return self.cosines.device
 
     def forward(self, wave: Tensor) -> Layers:
         """One frame a clip."""

@@ -65,6 +65,7 @@ class Ssamba(Upstream):
         freq: Literal["mean", "concat"] = "mean",
         network: Literal["own", "expert"] = "own",
     ) -> None:
+        super().__init__(weights, device)
         self.stride, self.freq, self.pad = stride, freq, pad
         self.statistics = Statistics(*(STATISTICS[statistics] if isinstance(statistics, str) else statistics))
         self.norms = 1 if network == "expert" else 2
@@ -97,11 +98,6 @@ class Ssamba(Upstream):
     def published(cls, *, size: str = "base", masked: int = 400, **_: Any) -> HubFile:
         """The authors' file of a size and a number of masked patches."""
         return HubFile("attentionisallyouneed369/ssamba", f"ssamba_{size}_{masked}.pth")
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network lies."""
-        return self.network.cls_token.device
 
     def forward(self, wave: Tensor) -> Layers:
         """13 states (the input of pair 0, then every pair's output) and the twice-normalised ``final``.
