@@ -13,6 +13,8 @@ from harness.errors import UserError
 
 Wave = npt.NDArray[np.float32]
 
+#: Raise it when a change of the code moves features: they are then made anew.
+REVISION = "1"
 RESAMPLER_QUALITY = "HQ"
 
 
@@ -112,7 +114,10 @@ def read_mono(path: Path, start: float | None = None, stop: float | None = None)
 def load_wave(path: Path, rate: int, recipe: Recipe, *, start: float | None = None, stop: float | None = None) -> Wave:
     """A clip as an upstream sees it: decoded, mono, at ``rate`` Hz, through the recipe. Shape (sample,)."""
     wave, given = read_mono(path, start, stop)
-    return np.ascontiguousarray(recipe(resample(wave, given, rate), rate))
+    out = recipe(resample(wave, given, rate), rate)
+    if not len(out):
+        raise UserError(f"the audio file {path} is too short: nothing is left of it at {rate} Hz")
+    return np.ascontiguousarray(out)
 
 
 def resample(wave: Wave, given: int, rate: int) -> Wave:

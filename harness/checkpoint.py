@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ _DAMAGED = (
     *(SafetensorError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile),
     *(RuntimeError, EOFError, ValueError, LookupError, AttributeError, OSError, TypeError),
 )
+
+
+#: What it says of a pickle that wants more than tensors: a name to import, or an instruction that torch never writes.
+_CODE = ("GLOBAL", "Unsupported operand", "unsupported protocol", "pickle protocol")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -32,10 +37,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # it warns of pickles that it then refuses
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
         # The same exception says that a file is no pickle and that its pickle calls for more than tensors.
-        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+        if isinstance(error, pickle.UnpicklingError) and any(word in str(error) for word in _CODE):
             raise UserError(
                 f"{path.name} holds more than tensors and plain containers, so it is not loaded: it could run code"
             ) from error

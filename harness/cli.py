@@ -25,6 +25,7 @@ leaderboard_app = typer.Typer(help="Render results.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(leaderboard_app, name="leaderboard")
 
+INTERRUPTED = 130
 #: What typer raises on a command line that it cannot understand; it exports only this one's child.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
@@ -78,8 +79,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Score upstreams on tasks. Run again, it continues or does nothing."""
-    from harness.experiment import open_store, prepare_all
-    from harness.experiment import run as run_experiment
+    from harness.experiment import open_store, prepare_all, run_all
     from harness.settings import Settings
 
     settings = Settings(
@@ -101,7 +101,7 @@ def run(
         _show_forecast(experiments, as_json)
         return
     with _reporting(as_json) as report:
-        outcomes = [run_experiment(experiment, report) for experiment in experiments]
+        outcomes = run_all(experiments, report)
     if not as_json:
         _show_results(outcomes)
 
@@ -235,10 +235,10 @@ def leaderboard_build(
 
 def parse_size(text: str) -> float:
     """Bytes of a size such as ``500MB``, ``50GB`` or ``1e9``."""
-    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kMGT]?)i?B?\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*([kMGT]?)B?\s*", text, re.IGNORECASE)
     if match is None:
         raise UserError(f"{text!r} is no size: write one such as 500MB or 50GB")
-    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[match[2]]
+    return float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}[match[2].lower()]
 
 
 def duration(seconds: float) -> str:
@@ -346,15 +346,16 @@ def _show_results(outcomes: Sequence[Any]) -> None:
 def main() -> None:
     """Run a command: exit 0 when it is done, 2 with one sentence when the user must change something."""
     try:
-        app(standalone_mode=False)
+        if app(standalone_mode=False) == INTERRUPTED:  # typer turns Ctrl-C into this
+            print("interrupted; run the same command again to continue", file=sys.stderr)
+            sys.exit(INTERRUPTED)
     except UserError as error:
         _end(str(error))
     except UsageError as error:
         given = error.format_message().rstrip(".?").replace(". Did", ", did")
+        if not given:  # no command at all: the help has been shown
+            sys.exit(2)
         _end(f"{given[0].lower()}{given[1:]}: `harness --help` and `harness COMMAND --help` show what there is")
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; run the same command again to continue", file=sys.stderr)
-        sys.exit(130)
 
 
 def _end(sentence: str) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from harness.audio import read_mono
 from harness.datasets import Archive, Task, check_clips
-from harness.errors import UserError
+from harness.errors import UserError, choices
+from harness.registry import plugins
 from harness.types import Clip
 
 Progress = Callable[[int, int], None]
@@ -35,14 +36,17 @@ def task_folder(task: Task, given: Sequence[str] = ()) -> Path:
 
     Each of ``given`` is DIR, which holds one folder per task, or TASK=DIR, which is that folder itself.
     """
-    roots = [cache_folder("HARNESS_DATA", "data")]
+    roots = []
     for text in given:
         name, equals, folder = text.partition("=")
         if not equals or "/" in name:
             roots.append(Path(text))
-        elif name in (task.name, task.folder):
+        elif name in (task.name, task.name.partition(":")[0], task.folder):
             return Path(folder)
-    return roots[-1] / task.folder
+        elif (family := name.partition(":")[0]) not in (known := plugins("tasks")):
+            raise UserError(f"--data {text} names no task: {choices(family, known)}")
+    folders = [root / task.folder for root in roots or [cache_folder("HARNESS_DATA", "data")]]
+    return next((folder for folder in folders if folder.is_dir()), folders[-1])
 
 
 def ready_folder(task: Task, given: Sequence[str] = ()) -> Path:
@@ -52,14 +56,16 @@ def ready_folder(task: Task, given: Sequence[str] = ()) -> Path:
         UserError: the folder is missing and has to be fetched first.
     """
     folder = task_folder(task, given)
-    if folder.is_dir():
+    if folder.is_dir() and any(folder.iterdir()):
         return folder
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"the data of {task.name} cannot be in {folder}: that is a file, where a folder is needed")
     if callable(task.source):
         with published(folder) as part:
             task.source(part)
         return folder
     raise UserError(
-        f"the data of {task.name} is not there: {folder} does not exist; --data DIR must hold a folder "
+        f"the data of {task.name} is not there: {folder} is missing or empty; --data DIR must hold a folder "
         f"{task.folder!r}, or `harness data fetch {task.name}` gets it"
     )
 
@@ -81,9 +87,9 @@ def published(folder: Path) -> Iterator[Path]:
         part.chmod(0o755)
         try:
             part.rename(folder)
-        except OSError:
+        except OSError as error:
             if not folder.is_dir():  # else another process was first
-                raise
+                raise UserError(f"the data folder {folder} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -95,7 +101,7 @@ def fetch(task: Task, given: Sequence[str] = (), progress: Progress = lambda don
         UserError: the task has no archive, the archive cannot be had, or it is damaged or hostile.
     """
     folder = task_folder(task, given)
-    if folder.is_dir() or callable(task.source):
+    if callable(task.source) or (folder.is_dir() and any(folder.iterdir())):
         return ready_folder(task, given)
     if task.source is None:
         raise UserError(
@@ -161,6 +167,8 @@ def verify(task: Task, given: Sequence[str] = (), progress: Progress = lambda do
     problems = []
     if len(clips) != task.clips:
         problems.append(f"the metadata names {len(clips):,} clips, and {task.name} has {task.clips:,}")
+    if absent := sorted(set(task.target.labels) - {clip.target for clip in clips}):
+        problems.append(f"the metadata names no clip of {len(absent)} classes: {', '.join(absent)}")
     with ThreadPoolExecutor() as pool:
         for done, problem in enumerate(pool.map(_problem, clips), 1):
             if problem:

@@ -11,7 +11,7 @@ from harness.types import Class, Clip, Split
 
 @dataclass(frozen=True)
 class Archive:
-    """A file on the net that holds the data, and where it unpacks to."""
+    """A zip or tar file on the net that holds the data."""
 
     url: str
 
@@ -52,6 +52,8 @@ class LoadedTask:
 def rotation(folds: Sequence[str]) -> tuple[Split, ...]:
     """One split per fold: fold i tests, fold i+1 (around the corner) chooses, the others train."""
     n = len(folds)
+    if n < 3:
+        raise ValueError(f"a rotation takes three folds or more, not {n}")
     return tuple(
         Split(
             train=tuple(folds[j] for j in range(n) if j not in (i, (i + 1) % n)),
@@ -72,8 +74,8 @@ def load_clips(task: Task, folder: Path) -> list[Clip]:
     if len(clips) < task.clips:
         raise UserError(
             f"{task.name} has {task.clips:,} clips, but the metadata in {folder} names {len(clips):,}: "
-            f"{task.clips - len(clips):,} are missing; get the whole data set with "
-            f"`harness data fetch {task.name}` or choose another variant"
+            f"{task.clips - len(clips):,} are missing; choose another variant, or remove that folder and get the "
+            f"whole data set with `harness data fetch {task.name}`"
         )
     if len(clips) > task.clips:
         raise UserError(f"{task.name} has {task.clips:,} clips, but the metadata in {folder} names {len(clips):,}")
@@ -100,12 +102,21 @@ def check_clips(task: Task, clips: Sequence[Clip]) -> None:
     folds = {fold for split in task.splits for fold in (*split.train, *split.valid, *split.test)}
     if odd := {clip.fold for clip in clips} ^ folds:
         raise UserError(f"{task.name} has no use for, or no clips in, fold {min(odd)!r}")
-    where = defaultdict(set)
-    for clip in clips:
-        where[clip.group].add(clip.fold)
-    leaks = sorted(group for group, seen in where.items() if len(seen) > 1 and group not in task.spanning)
-    if leaks:
+    for split in task.splits:
+        used = (*split.train, *split.valid, *split.test)
+        if len(set(used)) < len(used) or not (split.train and split.valid and split.test):
+            raise UserError(f"{task.name} has a split whose training, validation and test folds are not kept apart")
+    where = spanning_groups(clips)
+    if leaks := sorted(set(where) - task.spanning):
         raise UserError(
             f"the groups of {task.name} leak: {leaks[0]!r} is in the folds {', '.join(sorted(where[leaks[0]]))} "
             f"({len(leaks)} such groups)"
         )
+
+
+def spanning_groups(clips: Sequence[Clip]) -> dict[str, set[str]]:
+    """The groups that lie in more than one fold, and in which."""
+    where: dict[str, set[str]] = defaultdict(set)
+    for clip in clips:
+        where[clip.group].add(clip.fold)
+    return {group: folds for group, folds in where.items() if len(folds) > 1}

@@ -1,5 +1,6 @@
 """The experiment: an upstream on a task under a protocol gives a result."""
 
+import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,19 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from harness import fit, results
+from harness import fit, results, stats
 from harness.data import cache_folder, ready_folder
-from harness.datasets import Task, load_clips
+from harness.datasets import Task, load_clips, spanning_groups
 from harness.errors import UserError
 from harness.events import Event, Report, silent
 from harness.extract import Encoder, Forecast, extract, forecast, pieces_of
 from harness.heads import HEADS
-from harness.interfaces import present
+from harness.interfaces import check_layer, present
 from harness.provenance import environment
 from harness.registry import UpstreamSpec, load_task
 from harness.settings import Settings
 from harness.shards import content_key
-from harness.stats import accuracy_interval
 from harness.store import FeatureStore, Piece, Shelf
 from harness.types import Clip, Interval, Result
 from harness.views import View
@@ -55,7 +55,7 @@ class Experiment:
             "groups": len({clip.group for clip in self.clips}),
             "hours": round(sum(piece.seconds for piece in self.pieces) / 3600, 4),
             "licence": self.task.licence,
-            "groups_spanning_folds": sorted(_spanning(self.clips)),
+            "groups_spanning_folds": sorted(spanning_groups(self.clips)),
         }
 
     @cached_property
@@ -65,21 +65,29 @@ class Experiment:
             {
                 "encoder": self.encoder.key,
                 "task": self.task.name,
+                "version": self.task.version,
+                "labels": self.task.target.labels,
+                "metric": self.task.metric,
                 "data": self.data["sha256"],
                 "splits": [[split.train, split.valid, split.test] for split in self.task.splits],
                 "protocol": self.settings.protocol,
                 "interface": self.settings.used_interface,
                 "head": repr(HEADS[self.settings.used_head]),
                 "seeds": self.settings.seeds,
-                "revision": fit.REVISION,
+                "revisions": [fit.REVISION, stats.REVISION],
             }
         )
+
+
+def open_store(settings: Settings) -> FeatureStore:
+    """The feature store that the settings name."""
+    return FeatureStore(settings.store or cache_folder("HARNESS_STORE", "store"))
 
 
 def prepare_all(
     upstreams: Sequence[str], tasks: Sequence[str], settings: Settings, store: FeatureStore
 ) -> list[Experiment]:
-    """Every upstream on every task: understand the names, find weights and data, check them all before anything starts.
+    """Every upstream on every task: understand the names, find the files of weights and data, before anything starts.
 
     Raises:
         UserError: something is not as it must be; the sentence says what.
@@ -96,22 +104,25 @@ def prepare_all(
         )
         for spec in specs
     ]
-    experiments = []
+    labelled = []
     for task in known:
         clips = load_clips(task, ready_folder(task, settings.data))
         if settings.limit is not None and settings.limit < len(clips):
             clips = spread_evenly(clips, settings.limit)
-        pieces = pieces_of(clips, store)
-        experiments += [Experiment(encoder, task, clips, pieces, store, settings) for encoder in encoders]
-    return experiments
+        labelled.append((task, clips, pieces_of(clips, store)))
+    return [Experiment(encoder, *each, store, settings) for encoder in encoders for each in labelled]
 
 
 def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
-    """The first ``limit`` clips when folds and labels take turns, in their old order."""
+    """The first ``limit`` clips when pairs of a label and a fold take turns, in their old order.
+
+    The pairs' own order is drawn once and for all, so that a small limit still meets many labels and many folds.
+    """
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, clip in enumerate(clips):
         cells[clip.target, clip.fold].append(i)
-    turns = sorted((turn, cell, i) for cell, members in cells.items() for turn, i in enumerate(members))
+    rank = dict(zip(random.Random(0).sample(sorted(cells), len(cells)), range(len(cells)), strict=True))
+    turns = sorted((turn, rank[cell], i) for cell, members in cells.items() for turn, i in enumerate(members))
     return [clips[i] for i in sorted(i for _, _, i in turns[:limit])]
 
 
@@ -128,17 +139,28 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
         UserError: the store would grow beyond ``max_store``, or a clip cannot be encoded.
     """
     encoder, settings, shelf = experiment.encoder, experiment.settings, experiment.shelf
+    shelf.agree(encoder.answer())
     there = shelf.index()
     missing = [piece for piece in experiment.pieces if piece.key not in there]
     if missing:
         size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece in missing)
         if size > settings.max_store:
             raise UserError(
-                f"{len(missing):,} clips in the view {encoder.view} would take {size / 1e9:.2f} GB, "
-                f"and --max-store allows {settings.max_store / 1e9:.2f} GB"
+                f"{len(missing):,} clips in the view {encoder.view} would take {size / 1e6:,.1f} MB, "
+                f"and --max-store allows {settings.max_store / 1e6:,.1f} MB: raise it, or keep less"
             )
     cost = extract(encoder, shelf, experiment.clips, experiment.pieces, workers=settings.used_workers, report=report)
     return {**cost, "store_bytes": shelf.size()}
+
+
+def run_all(experiments: Sequence[Experiment], report: Report = silent) -> list[Result]:
+    """Run one after the other; a network is let go of after its last experiment."""
+    outcomes = []
+    for i, experiment in enumerate(experiments):
+        outcomes.append(run(experiment, report))
+        if all(later.encoder is not experiment.encoder for later in experiments[i + 1 :]):
+            experiment.encoder.release()
+    return outcomes
 
 
 def run(experiment: Experiment, report: Report = silent) -> Result:
@@ -154,6 +176,7 @@ def run(experiment: Experiment, report: Report = silent) -> Result:
         report(Event("result", f"{label} on {task.name}: done before, nothing to do", {"key": earlier.key}))
         return earlier
 
+    check_layer(settings.used_interface, experiment.encoder.upstream.widths)
     results.make_folder(settings.results)
     cost = fill(experiment, report)
     features = experiment.shelf.get([piece.key for piece in experiment.pieces])
@@ -197,7 +220,7 @@ def _result(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outco
         key=experiment.key,
         upstream=encoder.spec.label,
         task=task.name,
-        protocol=settings.protocol,
+        protocol=_protocol(experiment),
         interface=settings.used_interface,
         head=settings.used_head,
         metric=task.metric,
@@ -227,7 +250,15 @@ def _interval(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Out
         correct.append((answers == data.y[rows]).mean(0))
         folds += [index] * int(rows.sum())
         groups += [experiment.clips[i].group for i in np.flatnonzero(rows).tolist()]
-    return accuracy_interval(np.concatenate(correct), folds, groups)
+    return stats.accuracy_interval(np.concatenate(correct), folds, groups)
+
+
+def _protocol(experiment: Experiment) -> str:
+    """The protocol's name and whatever was asked for instead of its own: what differs is not ranked together."""
+    settings, preset = experiment.settings, experiment.settings.preset
+    own = (preset.interface, preset.head, experiment.encoder.spec.cls.view)
+    used = (settings.used_interface, settings.used_head, str(experiment.encoder.view))
+    return "+".join([preset.name, *(name for name, usual in zip(used, own, strict=True) if name != usual)])
 
 
 def _badges(experiment: Experiment) -> tuple[str, ...]:
@@ -238,6 +269,7 @@ def _badges(experiment: Experiment) -> tuple[str, ...]:
 
 def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
     upstream, spec = experiment.encoder.upstream, experiment.encoder.spec
+    lengths = [round(piece.seconds * upstream.sample_rate) for piece in experiment.pieces]
     return {
         **experiment.encoder.key,
         "key": content_key(experiment.encoder.key),
@@ -245,20 +277,10 @@ def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
         "layers": len(upstream.widths),
         "width": upstream.final_width,
         "parameters": upstream.parameters,
+        "clips_padded_to_the_shortest_input": sum(samples < upstream.shortest for samples in lengths),
+        "clips_cut_in_windows": sum(samples > (upstream.longest or samples) for samples in lengths),
         "paper": spec.cls.card.paper,
         "licence": spec.cls.card.licence,
         "training": spec.cls.card.training,
         **upstream.found,
     }
-
-
-def _spanning(clips: Sequence[Clip]) -> set[str]:
-    folds = defaultdict(set)
-    for clip in clips:
-        folds[clip.group].add(clip.fold)
-    return {group for group, seen in folds.items() if len(seen) > 1}
-
-
-def open_store(settings: Settings) -> FeatureStore:
-    """The feature store that the settings name."""
-    return FeatureStore(settings.store or cache_folder("HARNESS_STORE", "store"))

@@ -3,18 +3,19 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from harness import events
 from harness.audio import Recipe, Wave, load_wave, resampler
 from harness.errors import UserError
-from harness.events import Event, Report, silent
+from harness.events import Report, silent
 from harness.models import Upstream, Weights
 from harness.registry import UpstreamSpec
 from harness.store import FeatureStore, Piece, Shelf
@@ -46,17 +47,21 @@ class Encoder:
         """The loaded upstream."""
         return self.spec.load(self.weights, self.device)
 
+    def release(self) -> None:
+        """Let go of the network."""
+        self.__dict__.pop("upstream", None)
+
     @cached_property
     def key(self) -> dict[str, Any]:
         """Everything that moves the features, as plain values; known without building the network."""
-        from harness import fbank
+        from harness import audio, fbank, models, views
 
         return {
             "upstream": self.spec.family,
-            "options": dict(sorted(self.spec.tokens.items())),
+            "options": self.spec.tokens_that_matter(self.weights),
             "weights": self.weights.identity,
             "revision": self.spec.cls.revision,
-            "front end": fbank.REVISION,
+            "revisions": [audio.REVISION, fbank.REVISION, models.REVISION, views.REVISION],
             "sample rate": self.spec.cls.sample_rate,
             "recipe": self.recipe.key(),
             "view": str(self.view),
@@ -120,8 +125,8 @@ def forecast(
     sample = [(piece.key, clip) for piece, clip in todo[len(todo) // 2 :][:8]]
     encoder.answer()  # warms up
     begin = time.perf_counter()
-    with _crew(encoder, workers) as (pool, turn):
-        list(pool.map(lambda _: _encode(encoder, sample, turn), range(workers)))
+    with _crew(encoder, workers) as crew:
+        list(crew.pool.map(lambda _: _encode(encoder, sample, crew), range(workers)))
     speed = workers * sum(missing[key][0].seconds for key, _ in sample) / (time.perf_counter() - begin)
     return Forecast(len(todo), total, total / speed / 3600, size)
 
@@ -135,8 +140,7 @@ def extract(
     workers: int = 2,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Encode the clips that the shelf lacks; returns what it cost and what was done to clips outside the upstream's
-    limits.
+    """Encode the clips that the shelf lacks; returns what it cost.
 
     Raises:
         UserError: a clip cannot be read, or the encoder makes something that is not finite of it.
@@ -145,16 +149,13 @@ def extract(
     total = sum(map(len, shards))
     if not total:
         return {"clips_encoded": 0}
-    shelf.agree(encoder.answer())
     by_key = dict(zip((piece.key for piece in pieces), clips, strict=True))
-    begin, done, padded, cut = time.perf_counter(), 0, 0, 0
-    with _crew(encoder, workers) as (pool, turn):
-        jobs = [
-            pool.submit(_encode_shard, encoder, shelf, [(key, by_key[key]) for key in keys], turn) for keys in shards
-        ]
+    begin, done = time.perf_counter(), 0
+    with _crew(encoder, workers) as crew:
+        members = ([(key, by_key[key]) for key in keys] for keys in shards)
+        jobs = [crew.pool.submit(_encode_shard, encoder, shelf, each, crew) for each in members]
         for job in as_completed(jobs):
-            counts = job.result()
-            done, padded, cut = done + counts.clips, padded + counts.padded, cut + counts.cut
+            done += job.result()
             rate = done / (time.perf_counter() - begin)
             report(_progress(encoder, done, total, rate))
     spent = time.perf_counter() - begin
@@ -164,20 +165,20 @@ def extract(
         "seconds": round(spent, 3),
         "clips_per_second": round(total / spent, 3),
         "times_real_time": round(sum(seconds[key] for keys in shards for key in keys) / spent, 2),
-        "clips_padded_to_the_shortest_input": padded,
-        "clips_cut_in_windows": cut,
     }
 
 
-class _Counts(NamedTuple):
-    clips: int
-    padded: int
-    cut: int
+class _Crew(NamedTuple):
+    """Threads, whose turn it is to compute, and the sign that the rest of the work is off."""
+
+    pool: ThreadPoolExecutor
+    turn: AbstractContextManager[Any]
+    stop: Event
 
 
 @contextmanager
-def _crew(encoder: Encoder, workers: int) -> "Iterator[tuple[ThreadPoolExecutor, AbstractContextManager[Any]]]":
-    """Threads that take one shard each, and whose turn it is to compute.
+def _crew(encoder: Encoder, workers: int) -> Iterator[_Crew]:
+    """Threads that take one shard each.
 
     On a CPU every thread computes by itself: threads that share one operation wait for each other thousands of times
     in a clip, which is slow and, on a machine that others use too, ruinous. A GPU serves one thread while the others
@@ -190,44 +191,43 @@ def _crew(encoder: Encoder, workers: int) -> "Iterator[tuple[ThreadPoolExecutor,
     on_cpu = encoder.upstream.device.type == "cpu"
     if on_cpu and workers > 1:
         torch.set_num_threads(1)
+    crew = _Crew(pool, nullcontext() if on_cpu else Lock(), Event())
     try:
-        yield pool, nullcontext() if on_cpu else Lock()
+        yield crew
     finally:
+        crew.stop.set()
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
 
 
-def _encode_shard(
-    encoder: Encoder, shelf: Shelf, members: Sequence[tuple[str, Clip]], turn: "AbstractContextManager[Any]"
-) -> _Counts:
-    """Encode and store one shard."""
-    features, lengths = _encode(encoder, members, turn)
+def _encode_shard(encoder: Encoder, shelf: Shelf, members: Sequence[tuple[str, Clip]], crew: _Crew) -> int:
+    """Encode and store one shard; gives its number of clips."""
+    features = _encode(encoder, members, crew)
     for key, clip in members:
         if not all(tensor.isfinite().all() for tensor in features[key].values()):
             raise UserError(f"{encoder.spec.label} makes features that are not finite of {clip.path}")
-    keys, upstream = [key for key, _ in members], encoder.upstream
-    shelf.put(keys, {name: [features[key][name] for key in keys] for name in encoder.view.names(upstream)})
-    longest = upstream.longest or max(lengths)
-    return _Counts(len(members), sum(n < upstream.shortest for n in lengths), sum(n > longest for n in lengths))
+    keys, names = [key for key, _ in members], encoder.view.names(encoder.upstream)
+    shelf.put(keys, {name: [features[key][name] for key in keys] for name in names})
+    return len(keys)
 
 
-def _encode(
-    encoder: Encoder, members: Sequence[tuple[str, Clip]], turn: "AbstractContextManager[Any]"
-) -> "tuple[dict[str, Mapping[str, Tensor]], list[int]]":
-    """Decode and encode some clips: their features by key, and their lengths in samples."""
+def _encode(encoder: Encoder, members: Sequence[tuple[str, Clip]], crew: _Crew) -> "dict[str, Mapping[str, Tensor]]":
+    """Decode and encode some clips: their features by key."""
     waves = {key: _decode(encoder, clip) for key, clip in members}
     features: dict[str, Mapping[str, Tensor]] = {}
-    with turn:
+    with crew.turn:
         for keys in _batches(waves, encoder):
+            if crew.stop.is_set():
+                raise CancelledError
             features.update(zip(keys, encoder.encode([waves[key] for key in keys]), strict=True))
-    return features, [len(wave) for wave in waves.values()]
+    return features
 
 
-def _progress(encoder: Encoder, done: int, total: int, rate: float) -> Event:
+def _progress(encoder: Encoder, done: int, total: int, rate: float) -> events.Event:
     left = (total - done) / rate
     text = f"{encoder.spec.label}: {done}/{total} clips encoded, {rate:.1f} clips/s, {left:.0f} s left"
     values = {"upstream": encoder.spec.label, "clips_per_second": round(rate, 2), "seconds_left": round(left)}
-    return Event("extract", text, values, done, total)
+    return events.Event("extract", text, values, done, total)
 
 
 def _decode(encoder: Encoder, clip: Clip) -> Wave:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harness.errors import UserError
 
+#: Raise it when a change of the code moves features: they are then made anew.
 REVISION = "1"
 PRE_EMPHASIS = 0.97
 LOWEST = 20.0

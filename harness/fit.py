@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,8 +101,3 @@ def spread(values: Sequence[float]) -> float | None:
 def chance(y: Labels, classes: int) -> float:
     """The accuracy of always answering the most frequent class."""
     return float(np.bincount(y, minlength=classes).max() / len(y))
-
-
-def plain(setting: Mapping[str, Any]) -> str:
-    """A setting in a few words."""
-    return ", ".join(f"{name} {value}" for name, value in setting.items())

@@ -67,7 +67,7 @@ class Logistic(Head):
     ``grid`` holds scikit-learn's C, the inverse of its strength.
     """
 
-    grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
     random = False
 
     def search(self, train: Sample, valid: Sample, classes: int, seed: int) -> Iterator[Tried]:

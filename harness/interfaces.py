@@ -6,7 +6,7 @@ to L (SUPERB; ``final`` is not in it).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,22 @@ def check_interface(name: str) -> None:
         raise UserError(f"there is no interface {name!r}: {choices(name, INTERFACES)}")
 
 
+def check_layer(name: str, widths: Sequence[int]) -> None:
+    """Refuse a layer, or a sum of layers, that an upstream with layers of these widths cannot give.
+
+    Raises:
+        UserError: there is no such layer, or the widths are unequal where equal ones are needed.
+    """
+    if name.startswith("layer:") and int(name.removeprefix("layer:")) >= len(widths):
+        raise UserError(
+            f"there is no layer {name.removeprefix('layer:')}: this upstream has layers 0 to {len(widths) - 1}"
+        )
+    if name == "weighted-sum" and len(set(widths)) > 1:
+        raise UserError(
+            "weighted-sum needs layers of one width, and this upstream's differ: use best-layer, last or layer:K"
+        )
+
+
 def present(name: str, layers: Mapping[str, Array]) -> dict[str, Array]:
     """What a head may choose from: a label, and an array (clip, layer, width), for each.
 
@@ -40,17 +56,14 @@ def present(name: str, layers: Mapping[str, Array]) -> dict[str, Array]:
         UserError: the upstream has no such layer, or layers of unequal width where equal ones are needed.
     """
     numbered = [layer for layer in layers if layer != "final"]
+    check_layer(name, [layers[label].shape[1] for label in numbered])
     if name == "best-layer":
-        return {label: layer[:, None] for label, layer in layers.items()}
+        # Where nothing follows the last block, `final` is that block's output again.
+        kept = numbered if np.array_equal(layers["final"], layers[numbered[-1]]) else list(layers)
+        return {label: layers[label][:, None] for label in kept}
     if name == "last":
         return {"final": layers["final"][:, None]}
     if name == "weighted-sum":
-        if len({layers[label].shape[1] for label in numbered}) > 1:
-            raise UserError(
-                "weighted-sum needs layers of one width, and this upstream's differ: use best-layer, last or layer:K"
-            )
         return {f"0..{len(numbered) - 1}": np.stack([layers[label] for label in numbered], axis=1)}
-    label = name.removeprefix("layer:")
-    if label not in layers:
-        raise UserError(f"there is no layer {label}: this upstream has the layers 0 to {len(numbered) - 1}")
+    label = str(int(name.removeprefix("layer:")))
     return {label: layers[label][:, None]}

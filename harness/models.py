@@ -16,19 +16,23 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+#: Raise it when a change of the code moves features: they are then made anew.
+REVISION = "1"
+
 
 @dataclass(frozen=True)
 class Axis:
     """One axis of an upstream's name: in ``ssamba:tiny-s10`` the size is ``tiny`` and the stride is ``s10``.
 
     ``option`` is the constructor's keyword and ``tokens`` maps each token to the value it passes, default first.
-    ``number`` is a letter
-    that, followed by digits, passes that number: with ``number="t"`` the token ``t512`` passes 512.
+    ``number`` is a letter that, followed by digits, passes that number: with ``number="t"`` the token ``t512`` passes
+    512. ``detected`` says that a checkpoint file tells this by itself.
     """
 
     option: str
     tokens: Mapping[str, Any] = field(default_factory=dict)
     number: str = ""
+    detected: bool = False
 
     def knows(self, token: str) -> bool:
         """Whether the token picks on this axis."""
@@ -186,7 +190,7 @@ class Upstream(ABC):
             raise UserError(f"encode takes floats of shape (clip, sample), not {wave.dtype} {tuple(wave.shape)}")
         if not torch.isfinite(wave).all():
             raise UserError("encode was given samples that are not finite (NaN or infinity)")
-        with torch.no_grad():
+        with _exactly(self.device):
             return self.forward(self.normalise(wave.to(self.device, torch.float32)))
 
     @final
@@ -204,7 +208,7 @@ class Upstream(ABC):
         count = math.ceil(samples / self.longest)
         length = math.ceil(samples / count)
         starts = [round(i * (samples - length) / (count - 1)) for i in range(count)]
-        with torch.no_grad():
+        with _exactly(self.device):
             whole = self.normalise(wave.to(self.device, torch.float32))
             windows = torch.stack([whole[:, s : s + length] for s in starts], dim=1).flatten(0, 1)
             parts = Layers.join([self.forward(part) for part in windows.split(clips_at_once)], dim=0)
@@ -213,6 +217,19 @@ class Upstream(ABC):
             return layer.reshape(len(wave), -1, layer.shape[-1])
 
         return Layers(tuple(map(in_time, parts.hidden)), in_time(parts.final))
+
+
+@contextmanager
+def _exactly(device: "torch.device") -> Iterator[None]:
+    """No gradients, and on a GPU no convolutions in TF32, whose three digits a deep stream multiplies."""
+    import torch
+
+    with torch.no_grad():
+        if device.type == "cuda":
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                yield
+        else:
+            yield
 
 
 def load_strictly(network: "nn.Module", state: Mapping[str, Any], *, what: str) -> None:

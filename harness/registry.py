@@ -99,6 +99,12 @@ class UpstreamSpec:
             raise UserError(f"{family} has no weights, so {name!r} cannot take {weights!r}: write {head!r}")
         return cls(family, upstream, chosen, weights if at else None)
 
+    def tokens_that_matter(self, weights: Weights) -> dict[str, str]:
+        """The tokens without those that say what is so anyway: defaults, and what a file tells by itself."""
+        known = {axis.option for axis in self.cls.axes if axis.detected and weights.kind == "file"}
+        usual = {axis.option: next(iter(axis.tokens), None) for axis in self.cls.axes}
+        return {o: t for o, t in sorted(self.tokens.items()) if o not in known and t != usual[o]}
+
     @cached_property
     def options(self) -> dict[str, Any]:
         """The constructor's keywords."""
@@ -114,12 +120,16 @@ class UpstreamSpec:
         return text if self.weights_text is None else f"{text}@{Path(self.weights_text).name}"
 
     def weights(self, digest: Digest) -> Weights:
-        """Find the weights: a file, a folder's file, the hub, or seeded random values."""
+        """Find the weights: a file, the hub, or seeded random values."""
         if not self.cls.has_weights:
             return Weights("none")
         if self.weights_text == "untrained":
             return Weights("untrained", "untrained", "untrained-0")
         path = self._path()
+        if path.is_dir():
+            raise UserError(
+                f"{str(path)!r} is a folder, and {self.family} takes a checkpoint file: write {self.family}@FILE"
+            )
         if not path.is_file():
             raise UserError(f"there is no checkpoint {str(path)!r}, which {self.label} needs")
         return Weights("file", path.name, digest(path), path)
@@ -131,7 +141,7 @@ class UpstreamSpec:
         source = self.cls.published(**self.options)
         if source is None:
             raise UserError(f"{self.family} has no published checkpoint on the hub: give a file, {self.family}@FILE")
-        return _from_hub(source, text, self.label)
+        return _from_hub(source, text, self.label.partition("@")[0])
 
     def load(self, weights: Weights, device: str) -> Upstream:
         """Build the upstream. ``device`` is ``auto``, ``cpu`` or ``cuda``."""
@@ -180,8 +190,8 @@ def load_task(name: str) -> Task:
     family, colon, variant = name.partition(":")
     module = _plugin("tasks", family).load()
     if variant not in module.VARIANTS or (colon and not variant):
-        known = [word for word in module.VARIANTS if word]
-        raise UserError(f"{family} has no variant {variant!r}: {choices(variant, known)}")
+        known = [f"{family}:{word}" if word else family for word in module.VARIANTS]
+        raise UserError(f"{family} has no variant {variant!r}: {choices(name, known)}")
     task: Task = module.task(variant)
     return task
 

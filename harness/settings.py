@@ -61,7 +61,7 @@ class Settings:
     @property
     def used_workers(self) -> int:
         """The threads that were asked for, or one for each processor that this process may use, up to 8."""
-        return self.workers or min(8, len(os.sched_getaffinity(0)))
+        return self.workers or min(8, os.cpu_count() or 1)
 
     @property
     def used_head(self) -> str:

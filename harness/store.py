@@ -7,8 +7,10 @@ with them.
 
 import hashlib
 import json
+import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,7 +68,7 @@ class FeatureStore:
         # Losing these rows in a power cut costs some hashing; waiting for the disk at every row costs more.
         self._ask("PRAGMA synchronous = OFF")
         self._ask(
-            "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER,"
+            "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, changed INTEGER,"
             " sha256 TEXT, frames INTEGER, rate INTEGER)"
         )
 
@@ -99,7 +101,7 @@ class FeatureStore:
             return None
         rows = self._ask(
             "SELECT sha256, frames, rate FROM files WHERE path = ? AND size = ? AND changed = ?",
-            (str(path.resolve()), stat.st_size, stat.st_mtime_ns),
+            (os.fsencode(path.resolve()), stat.st_size, stat.st_mtime_ns),
         )
         return _Row(*rows[0]) if rows else None
 
@@ -107,7 +109,7 @@ class FeatureStore:
         stat = path.stat()
         self._ask(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
-            (str(path.resolve()), stat.st_size, stat.st_mtime_ns, *row),
+            (os.fsencode(path.resolve()), stat.st_size, stat.st_mtime_ns, *row),
         )
 
     def _ask(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
@@ -181,20 +183,35 @@ class Shelf:
         missing = {piece.key: piece for piece in pieces if piece.key not in there}
         shards = []
         for path in sorted(self.folder.glob("plan-*.json")):
-            for shard in json.loads(path.read_text(encoding="utf-8")):
+            for shard in _read_plan(path):
                 if all(key in missing for key in shard):
                     shards.append(shard)
                     for key in shard:
                         del missing[key]
         if fresh := plan_shards(list(missing.values())):
-            text = json.dumps(fresh)
-            write_atomically(self.folder / f"plan-{content_key(fresh)[:16]}.json", text.encode())
-            write_atomically(self.folder / "encoder.json", json.dumps(self.encoder, indent=1).encode())
+            with self._writing():
+                text = json.dumps(fresh)
+                write_atomically(self.folder / f"plan-{content_key(fresh)[:16]}.json", text.encode())
+                write_atomically(self.folder / "encoder.json", json.dumps(self.encoder, indent=1).encode())
         return shards + fresh
 
     def put(self, keys: Sequence[str], layers: "Mapping[str, Sequence[Tensor]]") -> None:
         """Store a shard: for each layer one tensor per clip, (width,) or (frame, width), in the order of ``keys``."""
-        write_shard(self.shards / f"{content_key(list(keys))[:32]}.safetensors", keys, layers)
+        self._write(self.shards / f"{content_key(list(keys))[:32]}.safetensors", keys, layers)
+
+    def _write(self, path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence[Tensor]]") -> None:
+        with self._writing():
+            write_shard(path, keys, layers)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"the feature store {self.folder.parent} cannot be written ({error.strerror}): "
+                "make room, or choose another with --store"
+            ) from error
 
     def get(self, keys: Sequence[str]) -> "dict[str, list[Tensor]]":
         """The features of clips, in the order of ``keys``: for each layer (0 to L, then ``final``) one tensor per clip.
@@ -223,13 +240,27 @@ class Shelf:
         """
         path = self.folder / "probe.safetensors"
         if not path.is_file():
-            write_shard(path, ["probe"], {name: [tensor] for name, tensor in answer.items()})
+            self._write(path, ["probe"], {name: [tensor] for name, tensor in answer.items()})
             return
-        for name, (first,) in read_shard(path).items():
-            scale = max(1.0, float(first.abs().max()))
+        known = read_shard(path)
+        if set(known) != set(answer):
+            raise UserError(
+                f"the features in {self.folder} have the layers {', '.join(sorted(known))}, but the encoder now gives "
+                f"{', '.join(sorted(answer))}: raise the upstream's revision, or delete that folder"
+            )
+        for name, (first,) in known.items():
+            scale = float(first.abs().max())
             # Written so that a difference that is not a number counts as one.
             if first.shape != answer[name].shape or not float((first - answer[name]).abs().max()) <= 2e-3 * scale:
                 raise UserError(
                     f"the features in {self.folder} were made by an encoder that answers differently in layer {name}, "
                     "though it goes by the same key: raise the upstream's revision, or delete that folder"
                 )
+
+
+def _read_plan(path: Path) -> list[list[str]]:
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        return [[str(key) for key in shard] for shard in plan]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"the plan {path} is damaged: delete it, it is made anew") from error

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from harness.models import Layers, Upstream
 
+#: Raise it when a change of the code moves features: they are then made anew.
+REVISION = "1"
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 

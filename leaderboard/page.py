@@ -20,7 +20,7 @@ _TITLE = "Frozen audio representations"
 _ABOUT = "What frozen audio encoders know: a task trains only a small head on their features, never the encoder."
 _NOTE = (
     "Scores are in percent, with a confidence interval. Where intervals overlap, the order may be chance. "
-    "Results with a badge (untrained, partial, leaky, test-selected, contaminated) are shown but not ranked."
+    "Results with a badge (such as untrained or partial) are shown but not ranked."
 )
 _KINDS = {
     **dict.fromkeys(("Rank", "Score, %", "Fold spread, %", "Parameters, M", "Clips/s"), "number"),

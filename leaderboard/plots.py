@@ -16,7 +16,10 @@ _GRID = "rgba(128,128,128,0.2)"
 def labels_of(group: Sequence[Result], *fields: str) -> list[str]:
     """The upstream and the badges of each result, between them those fields that differ within the group."""
     varying = [name for name in fields if len({getattr(r, name) for r in group}) > 1]
-    return [" · ".join([r.upstream, *(getattr(r, name) for name in varying), *r.badges]) for r in group]
+    labels = [" · ".join([r.upstream, *(getattr(r, name) for name in varying), *r.badges]) for r in group]
+    # Two files of one name, or two versions of the data.
+    doubled = {label for label in labels if labels.count(label) > 1}
+    return [f"{label} · {r.key[:6]}" if label in doubled else label for label, r in zip(labels, group, strict=True)]
 
 
 def _text(value: Any) -> str:

@@ -39,7 +39,7 @@ def task(variant: str) -> Task:
         splits=rotation(FOLDS),
         list_clips=list_clips,
         clips=ROOMS * CLIPS_PER_ROOM,
-        folder="synthetic",
+        folder="synthetic-1",
         source=make,
         paper="",
         licence="generated (Apache-2.0)",

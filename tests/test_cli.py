@@ -170,7 +170,7 @@ def refusals(tmp_path: Path) -> Mapping[str, tuple[list[str], str]]:
         "upstream": (["--upstream", "mell", *toy], "there is no upstream 'mell': did you mean 'mel'?"),
         "task": (["--upstream", "mel", "--task", "toys"], "there is no task 'toys': did you mean 'toy'?"),
         "variant": (["--upstream", "ssamba:huge", *toy], "ssamba has no variant 'huge'"),
-        "task variant": (["--upstream", "mel", "--task", "toy:rite"], "did you mean 'right'?"),
+        "task variant": (["--upstream", "mel", "--task", "toy:rite"], "did you mean 'toy:right'?"),
         "option": (["--upstream", "mel", *toy, "--epochs", "3"], "no such option: --epochs"),
         "no option": ([*toy], "missing option '--upstream'"),
         "data": (["--upstream", "mel", "--task", "esc50"], "the data of esc50 is not there"),
@@ -213,7 +213,7 @@ def test_cuda_without_a_device_is_refused(command: Run, folders: Folders) -> Non
     )
 
 
-@pytest.mark.parametrize(("text", "size"), [("500MB", 5e8), ("50GB", 5e10), ("1e9", 1e9), ("2 TiB", 2e12), ("7", 7)])
+@pytest.mark.parametrize(("text", "size"), [("500MB", 5e8), ("50GB", 5e10), ("1e9", 1e9), ("2 tb", 2e12), ("7", 7)])
 def test_sizes_are_understood(text: str, size: float) -> None:
     assert cli.parse_size(text) == size
 
@@ -221,3 +221,39 @@ def test_sizes_are_understood(text: str, size: float) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(3, "3.0 s"), (119, "119.0 s"), (600, "10.0 min"), (9000, "2.5 h")])
 def test_times_are_shown_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
     assert cli.duration(seconds) == text
+
+
+def test_an_interrupted_command_says_how_to_continue(
+    command: Run, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.experiment.run", interrupted)
+    code, _, err = command("run", "--upstream", "mel", "--task", "toy:right", *places(folders))
+    assert (code, err) == (130, "interrupted; run the same command again to continue\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("data",), ("leaderboard",)])
+def test_no_command_shows_the_help(command: Run, arguments: tuple[str, ...]) -> None:
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert "Commands" in out + err
+
+
+def test_a_store_that_fills_up_ends_a_run_in_one_sentence(
+    command: Run, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = command("run", "--upstream", "mel", "--task", "toy:right", *places(folders))
+    assert code == 2
+    assert err.splitlines()[-1].endswith("(No space left on device): make room, or choose another with --store")
+
+
+def test_a_clip_of_which_resampling_leaves_nothing_is_refused(command: Run, folders: Folders) -> None:
+    soundfile.write(toy_clip(folders), np.array([0.5]), 48_000)
+    code, _, err = command("run", "--upstream", "mel", "--task", "toy:right", *places(folders))
+    assert (code, "nothing is left of it at 16000 Hz" in err) == (2, True)

@@ -106,7 +106,29 @@ def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "toy").mkdir()
-    assert files(ready_folder(TOY, [str(tmp_path)])) == {}
+    (tmp_path / "toy" / "mine").write_bytes(b"mine")
+    assert files(ready_folder(TOY, [str(tmp_path)])) == {"mine": b"mine"}
+
+
+def test_an_embedded_task_is_made_in_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "toy").mkdir()
+    assert (ready_folder(TOY, [str(tmp_path)]) / "meta.txt").is_file()
+
+
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "toy").write_bytes(b"no folder")
+    with refused("that is a file, where a folder is needed"):
+        ready_folder(TOY, [str(tmp_path)])
+
+
+def test_the_first_folder_that_is_there_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a" / "toy").mkdir(parents=True)
+    assert task_folder(TOY, [str(tmp_path / "a"), str(tmp_path / "b")]) == tmp_path / "a" / "toy"
+
+
+def test_a_folder_given_for_a_task_that_is_none_is_refused(refused: Refused) -> None:
+    with refused("--data esc5=/x names no task: did you mean 'esc50'"):
+        task_folder(TOY, ["esc5=/x"])
 
 
 def test_an_embedded_task_is_made_on_first_use(cache: Path) -> None:
@@ -117,8 +139,13 @@ def test_an_embedded_task_is_made_on_first_use(cache: Path) -> None:
 
 def test_an_embedded_task_is_made_once(cache: Path) -> None:
     made: list[Path] = []
+
+    def maker(folder: Path) -> None:
+        made.append(folder)
+        make(folder)
+
     for _ in range(2):
-        ready_folder(replace(TOY, source=made.append))
+        ready_folder(replace(TOY, source=maker))
     assert len(made) == 1
 
 
@@ -145,7 +172,7 @@ def test_others_may_read_what_was_published(cache: Path) -> None:
 
 def test_missing_data_are_named_with_what_to_do(tmp_path: Path, refused: Refused) -> None:
     task = replace(TOY, source=Archive("http://127.0.0.1:9/toy.zip"))
-    with refused(rf"{tmp_path / 'toy'} does not exist; .*'toy'.*`harness data fetch toy:small`"):
+    with refused(rf"{tmp_path / 'toy'} is missing or empty; .*'toy'.*`harness data fetch toy:small`"):
         ready_folder(task, [str(tmp_path)])
 
 
@@ -255,6 +282,7 @@ def test_the_progress_of_a_download_ends_with_all_of_it(serve: Serve) -> None:
 
 def test_data_that_are_there_are_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "mine").write_bytes(b"mine")
     task = replace(TOY, source=Archive("http://127.0.0.1:9/toy.zip"))
     assert fetch(task, [str(tmp_path)]) == tmp_path / "toy"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.datasets import Task, check_clips, load_clips, rotation
-from harness.types import Class, Clip
+from harness.types import Class, Clip, Split
 
 Refused = Callable[[str], AbstractContextManager[None]]
 
@@ -141,3 +141,23 @@ def test_loaded_clips_are_checked(folder: Path, refused: Refused) -> None:
 
     with refused("leak"):
         load_clips(replace(TOY, list_clips=leaky), folder)
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        Split(("1", "2"), ("2",), ("3",)),
+        Split(("1",), ("2",), ("3", "1")),
+        Split(("1",), ("2", "3"), ("3",)),
+        Split(("1", "2", "3"), (), ("3",)),
+    ],
+)
+def test_a_split_that_does_not_keep_its_folds_apart_is_refused(split: Split, refused: Refused) -> None:
+    with refused("not kept apart"):
+        check_clips(replace(TOY, splits=(split,)), CLIPS)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_fewer_than_three_folds_cannot_rotate(count: int) -> None:
+    with pytest.raises(ValueError, match="three folds or more"):
+        rotation(FOLDS[:count])

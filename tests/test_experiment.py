@@ -167,7 +167,28 @@ def test_a_result_tells_what_it_was_made_with(folders: Folders) -> None:
     assert {"torch", "numpy", "python", "harness", "processor"} <= set(result.environment)
     assert {"weights", "revision", "view", "recipe", "resampler", "sample rate"} <= set(result.encoder)
     assert result.data["clips"] == 200
-    assert len(result.candidates) == 5 * 2 * 5  # splits, layers, penalties
+    assert len(result.candidates) == 5 * 1 * 6  # splits, layers, penalties
+
+
+def test_what_is_asked_for_instead_of_the_protocols_own_is_part_of_its_name(folders: Folders) -> None:
+    assert harness.run("mel", "toy:right", interface="last", **folders).protocol == "default+last"
+    assert harness.run("mel", "toy:right", view="mean-ln", **folders).protocol == "default+mean-ln"
+    assert harness.run("mel", "toy:right", head="logistic", **folders).protocol == "default"
+
+
+def test_short_clips_are_counted_also_when_nothing_is_encoded(folders: Folders) -> None:
+    for interface in ("last", "layer:0"):
+        result = harness.run("ssamba:tiny-t64@untrained", "toy:right", interface=interface, limit=20, **folders)
+        assert (result.encoder["clips_padded_to_the_shortest_input"], result.encoder["clips_cut_in_windows"]) == (0, 0)
+
+
+def test_the_stored_probe_guards_features_that_are_reused(folders: Folders, refused: Refused) -> None:
+    one = prepared("mel", "toy:right", folders)
+    experiment.run(one)
+    (one.shelf.folder / "probe.safetensors").unlink()
+    one.shelf.agree({name: 1.1 * row for name, row in one.encoder.answer().items()})
+    with refused("answers differently in layer"):
+        harness.run("mel", "toy:right", interface="last", **folders)
 
 
 def test_a_forecast_stores_nothing(folders: Folders) -> None:

@@ -119,7 +119,7 @@ def test_a_clip_far_from_all_others_gets_finite_logits() -> None:
 
 def test_logistic_regression_tries_every_strength() -> None:
     tried = list(Logistic().search(toy(), toy(seed=1), 3, seed=0))
-    assert [setting for setting, _, _ in tried] == [{"C": c} for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)]
+    assert [setting for setting, _, _ in tried] == [{"C": c} for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)]
 
 
 # SUPERB's head.

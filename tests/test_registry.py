@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.models import Weights
 from harness.registry import UpstreamSpec, load_task, plugins
 from harness.store import file_hash
 
@@ -108,7 +109,7 @@ def test_a_wrong_upstream_name_is_refused_with_what_there_is(name: str, sentence
     ("name", "sentence"),
     [
         ("esc5", "there is no task 'esc5': did you mean 'esc50'"),
-        ("esc50:esc11", "esc50 has no variant 'esc11': did you mean 'esc10'"),
+        ("esc50:esc11", "esc50 has no variant 'esc11': did you mean 'esc50:esc10'"),
         ("esc50:", "has no variant ''"),
         ("synthetic:big", "synthetic has no variant 'big'"),
     ],
@@ -116,6 +117,13 @@ def test_a_wrong_upstream_name_is_refused_with_what_there_is(name: str, sentence
 def test_a_wrong_task_name_is_refused_with_what_there_is(name: str, sentence: str, refused: Refused) -> None:
     with refused(sentence):
         load_task(name)
+
+
+def test_tokens_that_say_what_is_so_anyway_make_no_other_features() -> None:
+    file, none = Weights("file"), Weights("untrained")
+    assert UpstreamSpec.parse("ssamba:tiny-s16@f.pth").tokens_that_matter(file) == {}
+    assert UpstreamSpec.parse("ssamba:base-400").tokens_that_matter(none) == {}
+    assert UpstreamSpec.parse("ssamba:tiny-s10").tokens_that_matter(none) == {"size": "tiny", "stride": "s10"}
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path, refused: Refused) -> None:

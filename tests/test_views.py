@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.models import Layers, Upstream
+from harness.models import Layers, Upstream, Weights
 from harness.store import FeatureStore
 from harness.views import View
 
@@ -26,11 +26,8 @@ class Toy(Upstream):
     final_width = 6
 
     def __init__(self, frame_rate: Fraction | None = Fraction(10)) -> None:
+        super().__init__(Weights("none"), torch.device("cpu"))
         self.frame_rate = frame_rate
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
 
     def forward(self, wave: Tensor) -> Layers:
         frames = 1 if self.frame_rate is None else round(wave.shape[1] * self.frame_rate / self.sample_rate)

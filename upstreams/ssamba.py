@@ -17,6 +17,8 @@ from ._vim import PATCH, Shape, Vim, grid_of
 WIDTHS = {"base": 768, "small": 384, "tiny": 192}
 #: The image size of pre-training; the published files tell theirs.
 PRETRAINED = (BINS, 1024)
+#: Twenty minutes; beyond, a slip of the finger would fill the memory.
+MOST_FRAMES = 120_000
 #: Keys that pre-training leaves behind: they have no part in the features.
 IGNORED = re.compile(r"v\.head\.|cpredlayer\.|gpredlayer\.|mask_embed|p_input_[ft]dim")
 
@@ -32,7 +34,7 @@ class Ssamba(Upstream):
     """
 
     axes = (
-        Axis("size", {size: size for size in WIDTHS}),
+        Axis("size", {size: size for size in WIDTHS}, detected=True),
         Axis("masked", {"400": 400, "300": 300, "250": 250}),
         Axis("stride", {"s16": 16, "s10": 10}),
         Axis("frames", number="t"),
@@ -70,8 +72,8 @@ class Ssamba(Upstream):
         self.statistics = Statistics(*(STATISTICS[statistics] if isinstance(statistics, str) else statistics))
         self.norms = 1 if network == "expert" else 2
         self.frames = 1000 if pad == "superb" and frames is None else frames
-        if self.frames is not None and self.frames < PATCH:
-            raise UserError(f"ssamba takes at least {PATCH} frames, not {self.frames}")
+        if self.frames is not None and not PATCH <= self.frames <= MOST_FRAMES:
+            raise UserError(f"ssamba takes {PATCH} to {MOST_FRAMES} frames, not {self.frames}")
         if weights.kind == "file":
             self.network, self.found = _load(weights, size, network)
         else:
@@ -92,7 +94,8 @@ class Ssamba(Upstream):
         else:
             self.normalise = without_mean
             self.shortest = samples_of(PATCH)
-            self.longest = samples_of(self.frames or self.network.shape.grid[1] * PATCH)
+            # With a fixed number of frames longer clips are cropped, as the authors do.
+            self.longest = None if self.frames else samples_of(self.network.shape.grid[1] * PATCH)
 
     @classmethod
     def published(cls, *, size: str = "base", masked: int = 400, **_: Any) -> HubFile:
@@ -142,10 +145,18 @@ def _load(weights: Weights, size: str | None, network: str) -> tuple[Vim, Mappin
     for key in ("v.cls_token", "v.pos_embed", "v.layers.0.mixer.A_b_log", "v.layers.0.norm.weight", "p_input_tdim"):
         if key not in state:
             raise UserError(f"{weights.label} is no pre-trained SSAMBA checkpoint: it lacks the key {key!r}")
-    width = state["v.cls_token"].shape[-1]
+        if not isinstance(state[key], Tensor):
+            raise UserError(f"{weights.label} is no SSAMBA checkpoint: its {key!r} is no tensor")
+    token, length = state["v.cls_token"], state["p_input_tdim"]
+    if token.ndim != 3 or length.numel() != 1 or length.is_floating_point():
+        raise UserError(f"{weights.label} is no SSAMBA checkpoint: its class token or its image size has another shape")
+    frames = int(length)
+    if not PATCH <= frames <= MOST_FRAMES:
+        raise UserError(f"{weights.label} says it was trained on images of {frames} frames, which cannot be")
+    width = token.shape[-1]
     if size is not None and WIDTHS[size] != width:
         raise UserError(f"{weights.label} is {width} wide, but ssamba:{size} is {WIDTHS[size]} wide: write ssamba@FILE")
-    depth = 1 + max(int(key.split(".")[2]) for key in state if re.match(r"v\.layers\.\d+\.", key))
+    depth = len({key.split(".")[2] for key in state if re.match(r"v\.layers\.\d+\.", key)})
     if depth % 2:
         raise UserError(f"{weights.label} has {depth} mixers, but SSAMBA's come in pairs")
     centred = "v.layers.0.norm.bias" in state
@@ -153,7 +164,7 @@ def _load(weights: Weights, size: str | None, network: str) -> tuple[Vim, Mappin
     if network == "expert" and centred:
         ignored += [key for key in state if re.fullmatch(r"v\.(layers\.\d+\.norm|norm_f)\.bias", key)]
         centred = False
-    grid = grid_of(int(state["p_input_tdim"]), PATCH)
+    grid = grid_of(frames, PATCH)
     vim = Vim(Shape(width, depth, nn.LayerNorm if centred else nn.RMSNorm, grid))
     kept = {key.removeprefix("v."): value for key, value in state.items() if key not in ignored}
     load_strictly(vim, kept, what=weights.label)
