@@ -139,7 +139,6 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
         UserError: the store would grow beyond ``max_store``, or a clip cannot be encoded.
     """
     encoder, settings, shelf = experiment.encoder, experiment.settings, experiment.shelf
-    shelf.agree(encoder.answer())
     there = shelf.index()
     missing = [piece for piece in experiment.pieces if piece.key not in there]
     if missing:
@@ -149,6 +148,7 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
                 f"{len(missing):,} clips in the view {encoder.view} would take {size / 1e6:,.1f} MB, "
                 f"and --max-store allows {settings.max_store / 1e6:,.1f} MB: raise it, or keep less"
             )
+    shelf.agree(encoder.answer())
     cost = extract(encoder, shelf, experiment.clips, experiment.pieces, workers=settings.used_workers, report=report)
     return {**cost, "store_bytes": shelf.size()}
 
