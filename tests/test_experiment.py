@@ -176,10 +176,14 @@ def test_what_is_asked_for_instead_of_the_protocols_own_is_part_of_its_name(fold
     assert harness.run("mel", "toy:right", head="logistic", **folders).protocol == "default"
 
 
-def test_short_clips_are_counted_also_when_nothing_is_encoded(folders: Folders) -> None:
-    for interface in ("last", "layer:0"):
-        result = harness.run("ssamba:tiny-t64@untrained", "toy:right", interface=interface, limit=20, **folders)
-        assert (result.encoder["clips_padded_to_the_shortest_input"], result.encoder["clips_cut_in_windows"]) == (0, 0)
+@pytest.mark.parametrize(("seconds", "counts"), [(0.1, (20, 0)), (1.0, (0, 0)), (60.0, (0, 20))])
+def test_clips_outside_the_limits_are_counted_also_when_nothing_is_encoded(
+    seconds: float, counts: tuple[int, int], folders: Folders
+) -> None:
+    one = prepared("ssamba:tiny@untrained", "toy:right", folders, limit=20, interface="last")
+    experiment.fill(one)
+    found = experiment.run(replace(one, pieces=[replace(piece, seconds=seconds) for piece in one.pieces])).encoder
+    assert (found["clips_padded_to_the_shortest_input"], found["clips_cut_in_windows"]) == counts
 
 
 def test_the_stored_probe_guards_features_that_are_reused(folders: Folders, refused: Refused) -> None:
