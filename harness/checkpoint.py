@@ -4,6 +4,7 @@ import pickle
 import struct
 import warnings
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,40 @@ _DAMAGED = (
 _CODE = ("GLOBAL", "Unsupported operand", "unsupported protocol", "pickle protocol")
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+class Foreign:
+    """Stands for an object of a foreign class in a checkpoint: its arguments and its state, and nothing that runs."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        self.arguments, self.state = arguments, dict(keywords)
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    @property
+    def plain(self) -> Any:
+        """What it holds, with every foreign object inside opened likewise: of a settings object, a dict."""
+        return _plain(self)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    if depth > 32:  # a loop
+        return None
+    if isinstance(value, Foreign):
+        value = getattr(value, "state", None) or getattr(value, "arguments", None)
+    if isinstance(value, dict):
+        for inside in ("_content", "_val"):  # how omegaconf keeps its nodes
+            if inside in value:
+                return _plain(value[inside], depth + 1)
+        return {str(name): _plain(each, depth + 1) for name, each in value.items()}
+    return value
+
+
+def read_checkpoint(path: Path, *, with_objects: bool = False) -> dict[str, Any]:
     """The contents of a ``.safetensors`` file or of a torch file that holds only tensors and plain containers, on the
     CPU.
+
+    ``with_objects`` reads files that hold objects of foreign classes too, such as the settings that fairseq writes
+    into its checkpoints: each is read as a :class:`Foreign`, and no code of the file's choice runs.
 
     Raises:
         UserError: the file is missing, damaged, or wants to run code.
@@ -37,7 +69,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        with warnings.catch_warnings(action="ignore"):  # it warns of pickles that it then refuses
+        stand_ins = _stand_ins(path) if with_objects else nullcontext()
+        with stand_ins, warnings.catch_warnings(action="ignore"):  # it warns of pickles that it then refuses
             state = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
         # The same exception says that a file is no pickle and that its pickle calls for more than tensors.
@@ -49,3 +82,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not (isinstance(state, dict) and all(isinstance(key, str) for key in state)):
         raise UserError(f"{path.name} holds no state dict: that is a dict with names as keys")
     return state
+
+
+def _stand_ins(path: Path) -> AbstractContextManager[None]:
+    """Let every class and function that a file asks for, and that torch does not trust, be a :class:`Foreign`."""
+    from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+    # torch types the pairs of an object and the name it goes by as bare callables.
+    pairs: Any = [(Foreign, name) for name in get_unsafe_globals_in_checkpoint(path)]
+    return safe_globals(pairs)

@@ -4,7 +4,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -279,8 +279,9 @@ def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
         "parameters": upstream.parameters,
         "clips_padded_to_the_shortest_input": sum(samples < upstream.shortest for samples in lengths),
         "clips_cut_in_windows": sum(samples > (upstream.longest or samples) for samples in lengths),
-        "paper": spec.cls.card.paper,
-        "licence": spec.cls.card.licence,
-        "training": spec.cls.card.training,
+        "sample_rate": upstream.sample_rate,
+        "paper": spec.card.paper,
+        "licence": spec.card.licence,
+        "training": {**asdict(spec.card.training), "sets": list(spec.card.training.sets)},
         **upstream.found,
     }

@@ -14,9 +14,10 @@ import numpy as np
 
 from harness import events
 from harness.audio import Recipe, Wave, load_wave, resampler
+from harness.cards import Weights
 from harness.errors import UserError
 from harness.events import Report, silent
-from harness.models import Upstream, Weights
+from harness.models import Upstream
 from harness.registry import UpstreamSpec
 from harness.store import FeatureStore, Piece, Shelf
 from harness.types import Clip
@@ -62,7 +63,6 @@ class Encoder:
             "weights": self.weights.identity,
             "revision": self.spec.cls.revision,
             "revisions": [audio.REVISION, fbank.REVISION, models.REVISION, views.REVISION],
-            "sample rate": self.spec.cls.sample_rate,
             "recipe": self.recipe.key(),
             "view": str(self.view),
             "resampler": resampler(),
@@ -78,7 +78,7 @@ class Encoder:
 
     def answer(self) -> "Mapping[str, Tensor]":
         """Features of a fixed signal, by which a shelf knows its encoder: a second of chirp in noise."""
-        rate = self.spec.cls.sample_rate
+        rate = self.upstream.sample_rate
         t = np.arange(max(rate, self.upstream.shortest)) / rate
         noise = np.random.default_rng(0).standard_normal(len(t))
         signal = 0.3 * np.sin(2 * np.pi * (200 + 1000 * t) * t) + 0.05 * noise
@@ -231,7 +231,7 @@ def _progress(encoder: Encoder, done: int, total: int, rate: float) -> events.Ev
 
 
 def _decode(encoder: Encoder, clip: Clip) -> Wave:
-    return load_wave(clip.path, encoder.spec.cls.sample_rate, encoder.recipe, start=clip.start, stop=clip.stop)
+    return load_wave(clip.path, encoder.upstream.sample_rate, encoder.recipe, start=clip.start, stop=clip.stop)
 
 
 def _batches(waves: "Mapping[str, Wave]", encoder: Encoder) -> Iterator[list[str]]:
@@ -239,7 +239,7 @@ def _batches(waves: "Mapping[str, Wave]", encoder: Encoder) -> Iterator[list[str
     by_length: dict[int, list[str]] = defaultdict(list)
     for key, wave in waves.items():
         by_length[len(wave)].append(key)
-    samples = BATCH_SECONDS[encoder.upstream.device.type] * encoder.spec.cls.sample_rate
+    samples = BATCH_SECONDS[encoder.upstream.device.type] * encoder.upstream.sample_rate
     for length, keys in sorted(by_length.items()):
         size = max(1, int(samples / length))
         for start in range(0, len(keys), size):

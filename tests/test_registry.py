@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.models import Weights
+from harness.cards import Weights
 from harness.registry import UpstreamSpec, load_task, plugins
 from harness.store import file_hash
 
@@ -19,14 +19,15 @@ OUTSIDER = '''
 """An upstream of another package."""
 import torch
 from fractions import Fraction
-from harness.models import Axis, Card, Layers, Upstream
+from harness.cards import Axis, Card, Training
+from harness.models import Layers, Upstream
 
 class Energy(Upstream):
     """Energy of every 10 ms."""
 
     axes = (Axis("scale", {"linear": 1.0, "double": 2.0}),)
-    card = Card(paper="none", licence="MIT", training="none")
-    has_weights = False
+    card = Card(paper="none", licence="MIT", training=Training())
+    reads = ()
     revision = "1"
     sample_rate = 16_000
     widths, final_width = (1,), 1

@@ -21,8 +21,8 @@ from harness.fbank import fbank
 from harness.models import Layers
 from harness.registry import UpstreamSpec
 from harness.upstreams import _patches, ssamba
-from harness.upstreams._patches import Statistics, adapt_positions, log_mel
-from harness.upstreams._vim import Mixer, grid_of
+from harness.upstreams._patches import Statistics, adapt_positions, grid_of, log_mel
+from harness.upstreams._vim import Mixer
 
 Golden = Callable[[str], tuple[Mapping[str, Any], dict[str, Tensor]]]
 Noise = Callable[..., Tensor]
@@ -534,7 +534,7 @@ def test_a_size_that_contradicts_the_file_is_refused(small: Path, refused: Refus
 def test_a_file_with_a_key_that_nobody_knows_is_refused(
     save: Callable[[State], Path], state: State, refused: Refused, key: str
 ) -> None:
-    with refused(f"keys that this model does not know, such as '{key.removeprefix('module.').removeprefix('v.')}'"):
+    with refused(f"has the key '{key.removeprefix('module.').removeprefix('v.')}', which this model does not know"):
         load(f"ssamba@{save(state | {key: torch.ones(3)})}")
 
 

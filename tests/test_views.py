@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.models import Layers, Upstream, Weights
+from harness.cards import Weights
+from harness.models import Layers, Upstream
 from harness.store import FeatureStore
 from harness.views import View
 

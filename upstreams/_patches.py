@@ -3,18 +3,16 @@
 Source: Gong et al. 2022 (SSAST) and the code published with it, which SSAMBA reuses.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from harness.fbank import fbank, frame_count
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLE_RATE = 16_000
 HOP = 160
 FRAME = 400
 BINS = 128
+PATCH = 16
 
 
 class Statistics(NamedTuple):
@@ -24,7 +22,7 @@ class Statistics(NamedTuple):
     mean: float
     std: float
 
-    def normalise(self, log_mel: Tensor) -> Tensor:
+    def normalise(self, log_mel: "Tensor") -> "Tensor":
         """Shift and scale, any shape."""
         return (log_mel - self.mean) / (2 * self.std)
 
@@ -43,23 +41,31 @@ def samples_of(frames: int) -> int:
     return FRAME + (frames - 1) * HOP
 
 
-def log_mel(wave: Tensor, statistics: Statistics, frames: int) -> Tensor:
+def log_mel(wave: "Tensor", statistics: Statistics, frames: int) -> "Tensor":
     """The authors' training front end: (clip, sample) to (clip, frame, bin) of exactly ``frames`` frames.
 
     Longer clips lose their end. Shorter ones are filled with zeros *before* normalising, so the filling is not what
     silence looks like.
     """
+    from torch.nn import functional
+
+    from harness.fbank import fbank
+
     wave = functional.pad(wave, (0, max(0, FRAME - wave.shape[-1])))
     image = fbank(wave, window="hanning")[:, :frames]
     return statistics.normalise(functional.pad(image, (0, 0, 0, frames - image.shape[1])))
 
 
-def superb_windows(wave: Tensor, statistics: Statistics, frames: int) -> Tensor:
+def superb_windows(wave: "Tensor", statistics: Statistics, frames: int) -> "Tensor":
     """The front end of the authors' SUPERB experts: (clip, sample) to (clip, window, frame, bin).
 
     The wave is filled with zeros to whole windows of ``frames`` times 10 ms; each window is normalised and *then*
     filled with zero frames.
     """
+    from torch.nn import functional
+
+    from harness.fbank import fbank, frame_count
+
     length = frames * HOP
     wave = functional.pad(wave, (0, -wave.shape[-1] % length))
     windows = wave.reshape(len(wave), -1, length)
@@ -68,12 +74,14 @@ def superb_windows(wave: Tensor, statistics: Statistics, frames: int) -> Tensor:
     return image.reshape(*windows.shape[:2], frames, BINS)
 
 
-def adapt_positions(table: Tensor, trained: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
+def adapt_positions(table: "Tensor", trained: tuple[int, int], wanted: tuple[int, int]) -> "Tensor":
     """Fit a position table (position, width), frequency-major, to another grid (frequency, time).
 
     As the authors do it, a shorter time axis cuts the middle out of the table while a longer one stretches it;
     frequency likewise.
     """
+    from torch.nn import functional
+
     if wanted == trained:
         return table
     grid = table.T.reshape(1, -1, *trained)
@@ -88,4 +96,9 @@ def adapt_positions(table: Tensor, trained: tuple[int, int], wanted: tuple[int, 
         grid = grid[..., start : start + rows, :]
     else:
         grid = functional.interpolate(grid, (rows, columns), mode="bilinear", align_corners=False)
-    return torch.flatten(grid[0], 1).T
+    return grid[0].flatten(1).T
+
+
+def grid_of(frames: int, stride: int) -> tuple[int, int]:
+    """How many patches (frequency, time) an image of so many frames has."""
+    return (BINS - PATCH) // stride + 1, (frames - PATCH) // stride + 1

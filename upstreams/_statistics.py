@@ -1,5 +1,7 @@
 """Clip statistics of spectral frames: the oldest audio representation, and the floor for every learned one."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,3 +25,11 @@ def clip_statistics(frames: Tensor) -> Layers:
     """
     statistics = torch.cat([frames.mean(1), frames.std(1, correction=0)], dim=-1)[:, None]
     return Layers((statistics,), statistics)
+
+
+def cosine_transform(bins: int, coefficients: int) -> Tensor:
+    """The first columns of the orthonormal type-II discrete cosine transform, (bin, coefficient)."""
+    angle = torch.outer(torch.arange(bins, dtype=torch.float64) + 0.5, torch.arange(coefficients)) * math.pi / bins
+    cosines = angle.cos() * math.sqrt(2 / bins)
+    cosines[:, 0] /= math.sqrt(2)
+    return cosines.float()

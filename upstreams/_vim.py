@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ._patches import BINS, adapt_positions
+from ._patches import PATCH, adapt_positions, grid_of
 from ._scan import selective_scan
 
 STATE = 16
 TAPS = 4
-PATCH = 16
 
 
 class Shape(NamedTuple):
@@ -133,8 +132,3 @@ class Vim(nn.Module):
                 size = torch.exp(torch.empty_like(step.bias).uniform_(math.log(1e-3), math.log(1e-1))).clamp(min=1e-4)
                 step.bias.data.copy_(size + torch.log(-torch.expm1(-size)))
             mixer.out_proj.weight.data /= math.sqrt(self.shape.depth)
-
-
-def grid_of(frames: int, stride: int) -> tuple[int, int]:
-    """How many patches (frequency, time) an image of so many frames has."""
-    return (BINS - PATCH) // stride + 1, (frames - PATCH) // stride + 1

@@ -3,16 +3,30 @@
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor, nn
-
+from harness.cards import Axis, Card, Hub, Training, Variant, Weights, one_of
 from harness.errors import UserError
-from harness.models import Axis, Card, HubFile, Layers, Upstream, Weights, as_they_are, load_strictly
+from harness.models import Layers, Upstream, as_they_are, load_strictly
 
-from ._patches import BINS, HOP, SAMPLE_RATE, STATISTICS, Statistics, log_mel, samples_of, superb_windows
-from ._vim import PATCH, Shape, Vim, grid_of
+from ._patches import (
+    BINS,
+    HOP,
+    PATCH,
+    SAMPLE_RATE,
+    STATISTICS,
+    Statistics,
+    grid_of,
+    log_mel,
+    samples_of,
+    superb_windows,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ._vim import Vim
 
 WIDTHS = {"base": 768, "small": 384, "tiny": 192}
 #: The image size of pre-training; the published files tell theirs.
@@ -20,7 +34,8 @@ PRETRAINED = (BINS, 1024)
 #: Twenty minutes; beyond, a slip of the finger would fill the memory.
 MOST_FRAMES = 120_000
 #: Keys that pre-training leaves behind: they have no part in the features.
-IGNORED = re.compile(r"v\.head\.|cpredlayer\.|gpredlayer\.|mask_embed|p_input_[ft]dim")
+IGNORED = r"v\.head\.|cpredlayer\.|gpredlayer\.|mask_embed|p_input_[ft]dim"
+REPOSITORY = "attentionisallyouneed369/ssamba"
 
 
 class Ssamba(Upstream):
@@ -34,21 +49,31 @@ class Ssamba(Upstream):
     """
 
     axes = (
-        Axis("size", {size: size for size in WIDTHS}, detected=True),
+        one_of("size", *WIDTHS, detected=True),
         Axis("masked", {"400": 400, "300": 300, "250": 250}),
         Axis("stride", {"s16": 16, "s10": 10}),
         Axis("frames", number="t"),
-        Axis("statistics", {name: name for name in STATISTICS}),
-        Axis("pad", {"dataset": "dataset", "superb": "superb"}),
-        Axis("freq", {"mean": "mean", "concat": "concat"}),
-        Axis("network", {"own": "own", "expert": "expert"}),
+        one_of("statistics", *STATISTICS),
+        one_of("pad", "dataset", "superb"),
+        one_of("freq", "mean", "concat"),
+        one_of("network", "own", "expert"),
     )
     card = Card(
         paper="arXiv 2405.11831",
         licence="BSD-3-Clause",
-        training="self-supervised: AudioSet, LibriSpeech",
+        training=Training("self-supervised", ("AudioSet", "LibriSpeech")),
         homepage="https://github.com/SiavashShams/ssamba",
     )
+    variants = {
+        size: Variant(
+            parameters=millions,
+            widths=(WIDTHS[size],) * 13,
+            frame_rate=Fraction(25, 4),
+            source=Hub(REPOSITORY, f"ssamba_{size}_400.pth"),
+        )
+        for size, millions in (("base", 96.7), ("small", 25.35), ("tiny", 6.92))
+    }
+    dtypes = {"bfloat16": 0.1}  # the stream doubles at every pair, beyond what float16 holds
     revision = "1"
     sample_rate = SAMPLE_RATE
     view = "mean-ln"  # the stream doubles at every pair
@@ -56,7 +81,7 @@ class Ssamba(Upstream):
     def __init__(  # noqa: PLR0913 (one option for each axis of the name)
         self,
         weights: Weights,
-        device: torch.device,
+        device: "torch.device",
         *,
         size: str | None = None,
         masked: int = 400,
@@ -67,6 +92,10 @@ class Ssamba(Upstream):
         freq: Literal["mean", "concat"] = "mean",
         network: Literal["own", "expert"] = "own",
     ) -> None:
+        from torch import nn
+
+        from ._vim import Shape, Vim
+
         super().__init__(weights, device)
         self.stride, self.freq, self.pad = stride, freq, pad
         self.statistics = Statistics(*(STATISTICS[statistics] if isinstance(statistics, str) else statistics))
@@ -74,7 +103,7 @@ class Ssamba(Upstream):
         self.frames = 1000 if pad == "superb" and frames is None else frames
         if self.frames is not None and not PATCH <= self.frames <= MOST_FRAMES:
             raise UserError(f"ssamba takes {PATCH} to {MOST_FRAMES} frames, not {self.frames}")
-        if weights.kind == "file":
+        if weights.trained:
             self.network, self.found = _load(weights, size, network)
         else:
             with weights.seeded():
@@ -98,11 +127,11 @@ class Ssamba(Upstream):
             self.longest = None if self.frames else samples_of(self.network.shape.grid[1] * PATCH)
 
     @classmethod
-    def published(cls, *, size: str = "base", masked: int = 400, **_: Any) -> HubFile:
+    def published(cls, *, size: str = "base", masked: int = 400, **_: Any) -> Hub:
         """The authors' file of a size and a number of masked patches."""
-        return HubFile("attentionisallyouneed369/ssamba", f"ssamba_{size}_{masked}.pth")
+        return Hub(REPOSITORY, f"ssamba_{size}_{masked}.pth")
 
-    def forward(self, wave: Tensor) -> Layers:
+    def forward(self, wave: "Tensor") -> Layers:
         """13 states (the input of pair 0, then every pair's output) and the twice-normalised ``final``.
 
         No class token.
@@ -117,30 +146,34 @@ class Ssamba(Upstream):
         frames = self.frames or max(PATCH, 1 + (wave.shape[-1] - samples_of(1)) // HOP)
         return self._encode_image(log_mel(wave, self.statistics, frames))
 
-    def _encode_image(self, image: Tensor) -> Layers:
+    def _encode_image(self, image: "Tensor") -> Layers:
         streams = self.network(image, self.stride)
         grid = grid_of(image.shape[1], self.stride)
         hidden = tuple(self._by_time(stream, grid) for stream in streams)
         return Layers(hidden, self._by_time(self.final(streams[-1]), grid))
 
-    def final(self, stream: Tensor) -> Tensor:
+    def final(self, stream: "Tensor") -> "Tensor":
         """The authors' final norm, which their pre-training applies twice."""
         for _ in range(self.norms):
             stream = self.network.norm_f(stream)
         return stream
 
-    def _by_time(self, stream: Tensor, grid: tuple[int, int]) -> Tensor:
+    def _by_time(self, stream: "Tensor", grid: tuple[int, int]) -> "Tensor":
         tokens = stream[:, 1:].reshape(len(stream), *grid, -1)
         return tokens.mean(1) if self.freq == "mean" else tokens.transpose(1, 2).flatten(2)
 
 
-def without_mean(wave: Tensor) -> Tensor:
+def without_mean(wave: "Tensor") -> "Tensor":
     """Subtract each clip's mean from its wave (clip, sample)."""
     return wave - wave.mean(-1, keepdim=True)
 
 
-def _load(weights: Weights, size: str | None, network: str) -> tuple[Vim, Mapping[str, Any]]:
+def _load(weights: Weights, size: str | None, network: str) -> "tuple[Vim, Mapping[str, Any]]":
     """A network from a published file, with width, depth and norm as the file tells, and what was found in it."""
+    from torch import Tensor, nn
+
+    from ._vim import Shape, Vim
+
     state = {key.removeprefix("module."): value for key, value in weights.state_dict().items()}
     for key in ("v.cls_token", "v.pos_embed", "v.layers.0.mixer.A_b_log", "v.layers.0.norm.weight", "p_input_tdim"):
         if key not in state:
@@ -160,7 +193,7 @@ def _load(weights: Weights, size: str | None, network: str) -> tuple[Vim, Mappin
     if depth % 2:
         raise UserError(f"{weights.label} has {depth} mixers, but SSAMBA's come in pairs")
     centred = "v.layers.0.norm.bias" in state
-    ignored = sorted(key for key in state if IGNORED.match(key))
+    ignored = sorted(key for key in state if re.match(IGNORED, key))
     if network == "expert" and centred:
         ignored += [key for key in state if re.fullmatch(r"v\.(layers\.\d+\.norm|norm_f)\.bias", key)]
         centred = False
