@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["results", "run", "task", "upstream"]
 
 
-def upstream(name: str, *, device: str = "auto") -> "Upstream":
+def upstream(name: str, *, device: str = "auto", dtype: str = "float32") -> "Upstream":
     """Load an upstream by its name, ``NAME[:TOKEN[-TOKEN]...][@WEIGHTS]``; ``device`` is ``auto``, ``cpu`` or ``cuda``.
 
+    ``dtype`` is ``float32``, or ``bfloat16`` or ``float16`` where the upstream states how far that moves its layers.
+
     Raises:
-        harness.errors.UserError: the name is unknown, the weights cannot be had, or there is no such device.
+        harness.errors.UserError: the name is unknown, the weights cannot be had, it does not run in that dtype, or
+            there is no such device.
     """
     from harness.registry import UpstreamSpec
     from harness.store import file_hash
 
     spec = UpstreamSpec.parse(name)
-    return spec.load(spec.weights(file_hash), device)
+    return spec.load(spec.weights(file_hash), device, dtype)
 
 
 def task(name: str, *, data: "str | Path | None" = None) -> "LoadedTask":

@@ -3,10 +3,12 @@
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
@@ -21,8 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Fetch, verify and find the data of tasks.", no_args_is_help=True)
+check_app = typer.Typer(help="Examine upstreams.", no_args_is_help=True)
 leaderboard_app = typer.Typer(help="Render results.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(check_app, name="check")
 app.add_typer(leaderboard_app, name="leaderboard")
 
 INTERRUPTED = 130
@@ -146,10 +150,13 @@ def features(
 
 @app.command("list")
 def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None) -> None:
-    """List what there is."""
+    """List what there is; of upstreams alone, their published models too."""
     for shown in [kind] if kind else Kind:
         if kind is None:
             print(f"{shown}:")
+        if kind is Kind.upstreams:
+            _show_models()
+            continue
         rows = _known(shown)
         width = max(map(len, rows))
         for name, line in rows.items():
@@ -218,6 +225,41 @@ def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:
         raise UserError(f"{task} has {len(problems)} problems, named above")
 
 
+@check_app.command("upstream")
+def check_upstream(
+    name: Annotated[str, typer.Argument(help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS], such as beats@untrained.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Short clips; of an untrained upstream a small network.")] = (
+        False
+    ),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Examine an upstream: does it keep the contract that every number rests on?"""
+    from harness.testing import CHECKS, Subject, examine
+
+    subject = Subject.of(name, quick=quick, device=device)
+    if not as_json:
+        print(f"{subject.summary()}\n", flush=True)
+    states = Counter[str]()
+    for title in CHECKS:
+        finding = examine(subject, title)
+        states[finding.state] += 1
+        print(json.dumps(finding._asdict() | {"state": finding.state}) if as_json else letter(finding), flush=True)
+    if ill := states["ILL"]:
+        raise UserError(f"{name} fails {ill} of {len(CHECKS)} checks, told above")
+    if not as_json:
+        print(f"\n{name} is well: {states['well']} checks passed, {states['left out']} did not apply.")
+
+
+def letter(finding: Any) -> str:
+    """A finding as a doctor would write it."""
+    lines = [f"{finding.state:<9} {finding.check}" + (f": {finding.left_out}" if finding.left_out else "")]
+    for word, text in (("tried", finding.tried), ("saw", finding.seen), ("change", finding.change)):
+        if text:
+            lines += wrap(text, 110, initial_indent=f"{'':<10}{word:<7}", subsequent_indent=" " * 17)
+    return "\n".join(lines)
+
+
 @leaderboard_app.command("build")
 def leaderboard_build(
     results: Results = Path("results"),
@@ -264,6 +306,19 @@ def _known(kind: Kind) -> dict[str, str]:
     from harness.registry import plugins
 
     return {name: plugin.summary for name, plugin in plugins(kind).items()}
+
+
+def _show_models() -> None:
+    """Every published model by the name that runs it, in columns; imports nothing heavy."""
+    from harness.registry import plugins, published_models
+
+    rows = {name: row for family in plugins("upstreams") for name, row in published_models(family).items()}
+    columns = dict.fromkeys(column for row in rows.values() for column in row if column != "summary")
+    table = [["name", *columns], *([name, *(row.get(c, "") for c in columns)] for name, row in rows.items())]
+    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+    for line, row in zip(table, [{}, *rows.values()], strict=True):
+        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        print(f"{line[0]:<{widths[0]}}  {row['summary']}" if "summary" in row else cells.rstrip())
 
 
 @contextmanager

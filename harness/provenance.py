@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "soundfile", "soxr", "mamba-ssm")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "soundfile", "soxr", "mamba-ssm", "transformers")
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def find(source: Source | None, revision: str | None, *, label: str, reads: tupl
     Raises:
         UserError: they cannot be had; the sentence says where they are and what to do.
     """
-    otherwise = f"write {label}@{' or '.join(reads).upper()}, or use {label}@untrained as a control"
+    otherwise = f"write {label}@{' or '.join(map(str.upper, reads))}, or use {label}@untrained as a control"
     match source:
         case Path():
             return source

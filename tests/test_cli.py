@@ -257,3 +257,38 @@ def test_a_clip_of_which_resampling_leaves_nothing_is_refused(command: Run, fold
     soundfile.write(toy_clip(folders), np.array([0.5]), 48_000)
     code, _, err = command("run", "--upstream", "mel", "--task", "toy:right", *places(folders))
     assert (code, "nothing is left of it at 16000 Hz" in err) == (2, True)
+
+
+def test_a_check_tells_what_was_tried_and_seen_and_passes(command: Run) -> None:
+    code, out, _ = command("check", "upstream", "mel")
+    assert code == 0
+    assert out.startswith("mel: no parameters, 1 layers x 256, one frame a clip")
+    assert "well      batch\n          tried  three clips" in out
+    assert out.endswith("mel is well: 7 checks passed, 3 did not apply.\n")
+
+
+def test_a_check_that_fails_exits_with_two_and_says_what_to_change(
+    command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import testing
+
+    monkeypatch.setattr(testing, "TOLERANCE", -1.0)
+    code, out, err = command("check", "upstream", "mel", "--quick")
+    assert code == 2
+    assert "ILL       batch" in out
+    assert "change let nothing be computed over the clips of a batch" in out
+    assert err == "harness: mel fails 1 of 10 checks, told above\n"
+
+
+def test_a_check_in_json_is_one_object_a_line(command: Run) -> None:
+    code, out, _ = command("check", "upstream", "mel", "--quick", "--json")
+    assert code == 0
+    assert {json.loads(line)["state"] for line in out.splitlines()} == {"well", "left out"}
+
+
+def test_the_list_of_upstreams_shows_their_published_models(command: Run) -> None:
+    _, out, _ = command("list", "upstreams")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert out.splitlines()[0].split("  ")[0] == "name"
+    assert all(text in lines["ssamba:tiny"] for text in ("6.9 M", "13 x 192", "6.25", "BSD-3-Clause", "AudioSet"))
+    assert "ssamba:base" in lines

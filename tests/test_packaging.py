@@ -1,6 +1,7 @@
 """What a user installs."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -58,6 +59,42 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(built: Path) -> None:
     with tarfile.open(sdist) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "tasks/esc50.py", "upstreams/ssamba.py"} <= names
+
+
+@pytest.fixture(scope="module")
+def outsider(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The environment, with the README's upstream installed in it as a package of its own."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(toml|python)\n(.*?)```", readme, flags=re.DOTALL)
+    folder = tmp_path_factory.mktemp("outsider")
+    (folder / "my_package").mkdir()
+    (folder / "my_package" / "__init__.py").write_text("")
+    (folder / "pyproject.toml").write_text(next(text for kind, text in blocks if kind == "toml"))
+    (folder / "my_package" / "loudness.py").write_text(next(text for _, text in blocks if "UPSTREAM = " in text))
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(folder)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    pip = [str(clean / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(pip, check=True)
+    return clean
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        (["list", "upstreams"], "from the package my-package"),
+        (["info", "loudness:one"], "Root mean square of each frame"),
+        (["check", "upstream", "loudness"], "loudness is well: 8 checks passed, 2 did not apply."),
+    ],
+)
+def test_an_upstream_of_another_package_is_like_any_other(
+    outsider: Path, tmp_path: Path, arguments: list[str], printed: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(outsider / "bin" / "harness"), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert printed in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["info", "ssamba"]])

@@ -1,15 +1,20 @@
 """Names, and how they become objects."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
+import torch
 
 import harness
-from harness.cards import Weights
+from harness import registry
+from harness.cards import Elsewhere, Hub, PackageFile, Weights
 from harness.registry import UpstreamSpec, load_task, plugins
 from harness.store import file_hash
 
@@ -66,10 +71,11 @@ def test_every_built_in_has_a_one_line_summary() -> None:
         assert all(10 < len(plugin.summary) < 130 for plugin in plugins(kind).values())
 
 
-def test_listing_imports_neither_torch_nor_any_plugin() -> None:
+@pytest.mark.parametrize("arguments", ["['list']", "['list', 'upstreams']"])
+def test_listing_imports_nothing_heavy(arguments: str) -> None:
     code = (
-        "import sys; from harness.cli import app; app(['list'], standalone_mode=False);"
-        "assert not {'torch', 'sklearn', 'pandas', 'harness.upstreams.mel', 'harness.tasks.esc50'} & set(sys.modules)"
+        f"import sys; from harness.cli import app; app({arguments}, standalone_mode=False);"
+        "assert not {'torch', 'transformers', 'sklearn', 'pandas', 'harness.tasks.esc50'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
@@ -142,3 +148,139 @@ def test_an_outside_upstream_is_found_by_its_entry_point() -> None:
 def test_outside_plugins_run_like_built_ins(folders: dict[str, str]) -> None:
     result = harness.run("energy:double", "toy:right", **folders)
     assert (result.upstream, result.task) == ("energy:double", "toy:right")
+
+
+@pytest.fixture
+def family(monkeypatch: pytest.MonkeyPatch) -> Callable[..., UpstreamSpec]:
+    """Gives the understood name of an invented family."""
+
+    def make(source: Any = None, weights: str | None = None, *, reads: tuple[str, ...] = ("file", "folder")) -> Any:
+        upstream = UpstreamSpec.parse("ssamba").cls
+        invented = type("Invented", (upstream,), {"reads": reads, "published": classmethod(lambda cls, **_: source)})
+        return UpstreamSpec("invented", invented, {}, weights)
+
+    return make
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """A folder in the hub's layout."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "hubert"}')
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "README.md").write_text("hello")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (None, "invented has no public checkpoint: write invented@FILE or FOLDER, or use invented@untrained"),
+        (Elsewhere("big.pt", "https://example.org"), "publish big.pt at https://example.org, which no command can"),
+        (PackageFile("no-such-package", "a.pth"), "not installed: run pip install --no-deps no-such-package"),
+        (PackageFile("numpy", "no/such.pth"), "not installed: run pip install --no-deps numpy"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_told_where_they_are(
+    family: Callable[..., UpstreamSpec], source: object, sentence: str, refused: Refused
+) -> None:
+    with refused(re.escape(sentence)):
+        family(source).weights(file_hash)
+
+
+def test_weights_inside_a_package_are_found_without_importing_it(
+    family: Callable[..., UpstreamSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assets = tmp_path / "carrier" / "assets"
+    assets.mkdir(parents=True)
+    (tmp_path / "carrier" / "__init__.py").write_text("raise ImportError('never import me')")
+    (assets / "tiny.pth").write_bytes(b"weights")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    weights = family(PackageFile("carrier", "assets/tiny.pth")).weights(file_hash)
+    assert (weights.kind, weights.label, weights.path) == ("file", "tiny.pth", assets / "tiny.pth")
+
+
+def test_a_folder_is_known_by_what_is_read_of_it(family: Callable[..., UpstreamSpec], model_folder: Path) -> None:
+    def identity() -> str:
+        return family(weights=str(model_folder)).weights(file_hash).identity
+
+    before = identity()
+    (model_folder / "README.md").write_text("changed")
+    (model_folder / "pytorch_model.bin").write_bytes(b"the same weights again")
+    assert identity() == before
+    (model_folder / "config.json").write_text('{"model_type": "wavlm"}')
+    assert identity() != before
+
+
+def test_a_folder_without_a_model_is_refused(
+    family: Callable[..., UpstreamSpec], model_folder: Path, refused: Refused
+) -> None:
+    (model_folder / "model.safetensors").unlink()
+    with refused("is no model folder: it must hold config.json and model.safetensors or pytorch_model.bin"):
+        family(weights=str(model_folder)).weights(file_hash)
+
+
+def test_a_folder_is_refused_where_a_file_is_wanted(
+    family: Callable[..., UpstreamSpec], model_folder: Path, refused: Refused
+) -> None:
+    with refused("is a folder, and invented takes a checkpoint file: write invented@FILE"):
+        family(weights=str(model_folder), reads=("file",)).weights(file_hash)
+
+
+def test_a_repository_on_the_hub_is_fetched_without_what_is_not_read(
+    family: Callable[..., UpstreamSpec], model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def fetch(repo: str, **keywords: Any) -> str:
+        asked.append((repo, keywords["revision"], keywords["allow_patterns"]))
+        return str(model_folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    weights = family(Hub("somebody/model", revision="pinned")).weights(file_hash)
+    assert weights.kind == "folder"
+    assert asked == [("somebody/model", "pinned", list(registry.FOLDER_FILES))]
+    family(Hub("somebody/model", revision="pinned"), "other").weights(file_hash)
+    assert asked[1][1] == "other"
+
+
+def test_a_variant_is_picked_by_its_tokens_and_defaults() -> None:
+    assert UpstreamSpec.parse("ssamba").variant is UpstreamSpec.parse("ssamba:base-s10").variant
+    tiny = UpstreamSpec.parse("ssamba:s10-tiny-concat").variant
+    assert tiny is not None
+    assert tiny.parameters == 6.92
+
+
+def test_the_models_of_a_built_in_family_are_listed_by_the_names_that_run_them() -> None:
+    rows = registry.published_models("ssamba")
+    assert rows["ssamba:tiny"] == {
+        "parameters": "6.9 M",
+        "layers x width": "13 x 192",
+        "frames/s": "6.25",
+        "licence": "BSD-3-Clause",
+        "training data": "self-supervised: AudioSet, LibriSpeech",
+    }
+    for name in rows:
+        assert UpstreamSpec.parse(name).variant is not None
+
+
+@pytest.mark.usefixtures("outsider")
+def test_an_outside_family_is_listed_without_importing_it() -> None:
+    assert registry.published_models("energy") == {"energy": {"summary": "from the package theirs"}}
+    assert "their_energy" not in sys.modules
+
+
+def test_a_precision_that_an_upstream_does_not_state_is_refused(refused: Refused) -> None:
+    with refused("mel does not run in 'float16': choose 'float32'|mel does not run in 'float16'"):
+        harness.upstream("mel", device="cpu", dtype="float16")
+
+
+def test_a_lower_precision_moves_the_features_a_little() -> None:
+    wave = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)) * 0.1
+    exact, coarse = (
+        harness.upstream("ssamba:tiny@untrained", device="cpu", dtype=dtype).encode(wave).final
+        for dtype in ("float32", "bfloat16")
+    )
+    assert coarse.dtype == torch.float32
+    assert 0 < float((coarse - exact).norm() / exact.norm()) < 0.1

@@ -1,0 +1,509 @@
+"""The upstream contract as functions: what `harness check upstream` runs, for the authors of upstreams to run as well.
+
+In a test suite of your own::
+
+    @pytest.mark.parametrize("check", harness.testing.CHECKS)
+    def test_the_contract(check):
+        harness.testing.assert_holds("mine@untrained", check, quick=True)
+"""
+
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from harness.cards import Weights
+from harness.errors import UserError
+from harness.models import Layers, Upstream
+from harness.registry import UpstreamSpec
+from harness.store import file_hash
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: How far a clip's layers may differ, alone and in a batch: the norm of the difference over the layer's.
+TOLERANCE = 1e-4
+#: Seconds of the longest clip that is tried, if the upstream takes as much.
+LONGEST = {"published": 30.0, "quick": 3.0}
+
+
+class Finding(NamedTuple):
+    """What one check tried, what it saw, and what to change if that is not as it must be."""
+
+    check: str
+    tried: str
+    seen: str
+    #: Empty where all is well.
+    change: str = ""
+    #: Why the check was left out, if it was.
+    left_out: str = ""
+
+    @property
+    def state(self) -> Literal["well", "ILL", "left out"]:
+        """In a word."""
+        return "left out" if self.left_out else "ILL" if self.change else "well"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The upstream that is examined."""
+
+    spec: UpstreamSpec
+    weights: Weights
+    quick: bool
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, name: str, *, quick: bool = False, device: str = "cpu") -> "Subject":
+        """The upstream of a name; ``quick`` takes a small network if it is untrained, and short clips.
+
+        Raises:
+            UserError: the name is unknown, or its weights cannot be had.
+        """
+        spec = UpstreamSpec.parse(name)
+        weights = spec.weights(file_hash)
+        return cls(spec, replace(weights, small=quick and weights.kind == "untrained"), quick, device)
+
+    @cached_property
+    def upstream(self) -> Upstream:
+        """The loaded upstream."""
+        return self.spec.load(self.weights, self.device)
+
+    @property
+    def limit(self) -> int:
+        """Samples of the longest clip that is tried."""
+        upstream = self.upstream
+        seconds = LONGEST["quick" if self.quick else "published"]
+        return max(upstream.shortest, min(upstream.longest or 1 << 60, round(seconds * upstream.sample_rate)))
+
+    @property
+    def second(self) -> int:
+        """Samples of a clip of about a second, or of a few frames where they are long."""
+        upstream = self.upstream
+        frames = 0 if upstream.frame_rate is None else math.ceil(4 * upstream.sample_rate / upstream.frame_rate)
+        return min(self.limit, max(upstream.sample_rate, upstream.shortest + frames))
+
+    def noise(self, clips: int, samples: int) -> "Tensor":
+        """Seeded noise that fades in, so that no two stretches are alike."""
+        import torch
+
+        random = torch.Generator().manual_seed(clips + samples)
+        return torch.randn(clips, samples, generator=random) * torch.linspace(0.05, 0.2, samples)
+
+    def summary(self) -> str:
+        """One line of what it is."""
+        u = self.upstream
+        rate = "one frame a clip" if u.frame_rate is None else f"{float(u.frame_rate):.4g} frames a second"
+        size = f"{u.parameters / 1e6:.1f} M parameters" if u.parameters else "no parameters"
+        small = ", a small network" if self.weights.small else ""
+        return f"{self.spec.label}: {size}, {len(u.widths)} layers x {_range(u.widths)}, {rate}, on {u.device}{small}"
+
+
+Check = Callable[[Subject], Finding]
+
+
+def lengths(subject: Subject) -> Finding:
+    """Frames, widths and rate are as declared, from one sample to the longest clip; nothing is infinite."""
+    u = subject.upstream
+    counts = sorted({1, max(1, u.shortest - 1), u.shortest, u.shortest + 1, subject.second, subject.limit})
+    tried = f"clips of {', '.join(map(str, counts))} samples"
+    frames: dict[int, int] = {}
+    for samples in counts:
+        layers = u.encode(subject.noise(2, samples))
+        if trouble := _misshapen(u, layers, clips=2):
+            return Finding("lengths", tried, f"{trouble} at {samples} samples", "make forward and the attributes agree")
+        frames[samples] = layers.final.shape[1]
+    if any(frames[a] > frames[b] for a, b in pairwise(counts)):
+        return Finding("lengths", tried, f"frames {frames}", "a longer clip must not have fewer frames")
+    if u.frame_rate is None:
+        wrong = next((n for n in counts if frames[n] != 1), None)
+        seen, change = f"{frames[subject.limit]} frame", "declare frame_rate, or give one frame a clip" if wrong else ""
+        return Finding("lengths", tried, seen, change)
+    expected = (subject.limit - subject.second) * u.frame_rate / u.sample_rate
+    gained = frames[subject.limit] - frames[subject.second]
+    seen = f"all finite, as wide as declared; {gained} frames more in the longest, where {float(expected):.1f} are due"
+    right = abs(gained - expected) <= 1 and frames[u.shortest] >= 1
+    return Finding("lengths", tried, seen, "" if right else "correct frame_rate: it is frames per second of audio")
+
+
+def offset(subject: Subject) -> Finding:
+    """A burst in the middle of a frame moves that frame of layer 0 most."""
+    import torch
+
+    u = subject.upstream
+    if u.frame_rate is None:
+        return Finding("frame_offset", "", "", left_out="one frame a clip has no place in time")
+    hop = u.sample_rate / u.frame_rate
+    samples = min(subject.limit, max(subject.second, u.shortest + math.ceil(24 * hop)))
+    wave = subject.noise(1, samples)
+    before = u.encode(wave).hidden[0][0]
+    inside = [i for i in range(len(before)) if 0 <= u.frame_offset + i / u.frame_rate < samples / u.sample_rate]
+    chosen = inside[len(inside) // 4 : -max(1, len(inside) // 4)] or inside
+    chosen = chosen[:: max(1, len(chosen) // 8)]
+    width = max(8, int(hop / 8))
+    waves = wave.repeat(len(chosen), 1)
+    for row, frame in zip(waves, chosen, strict=True):
+        centre = round(float((u.frame_offset + frame / u.frame_rate) * u.sample_rate))
+        burst = slice(max(0, centre - width), centre + width)
+        row[burst] += 0.5 * torch.randn(len(row[burst]), generator=torch.Generator().manual_seed(frame))
+    moved = [
+        int((u.encode(row[None]).hidden[0][0] - before).norm(dim=-1).argmax()) - frame
+        for row, frame in zip(waves, chosen, strict=True)
+    ]
+    tried = f"a burst at the declared centre of {len(chosen)} frames"
+    seen = f"the frame that moves most is {_signed(moved)} frames away"
+    right = abs(sorted(moved)[len(moved) // 2]) == 0
+    change = "" if right else "correct frame_offset: the centre of frame 0, in seconds"
+    return Finding("frame_offset", tried, seen, change)
+
+
+def repeatable(subject: Subject) -> Finding:
+    """The same wave gives the same bits, whatever was drawn before, and stays as it was."""
+    import torch
+
+    u, wave = subject.upstream, subject.noise(2, subject.second)
+    given = wave.clone()
+    with torch.random.fork_rng(devices=[]):
+        answers = [u.encode(wave) for seed in (1, 2) if torch.manual_seed(seed)]
+    tried = "one wave twice, under two random seeds"
+    if not torch.equal(wave, given):
+        return Finding("repeatable", tried, "the wave was changed in place", "work on a copy of the wave")
+    worst = _worst(*answers)
+    change = "" if worst == 0 else "switch off dropout, masking, random crops: network.eval()"
+    return Finding("repeatable", tried, f"the layers differ by {worst:.1e}" if worst else "the same bits", change)
+
+
+def batch(subject: Subject) -> Finding:
+    """A clip is the same alone and in a batch."""
+    u, waves = subject.upstream, subject.noise(3, subject.second)
+    alone = Layers.join([u.encode(wave[None]) for wave in waves], dim=0)
+    worst = _worst(u.encode(waves), alone)
+    change = "" if worst <= TOLERANCE else "let nothing be computed over the clips of a batch (norms, maxima, lengths)"
+    return Finding(
+        "batch", "three clips, together and alone", f"differ by {worst:.1e} ({TOLERANCE:.0e} is allowed)", change
+    )
+
+
+def padding(subject: Subject) -> Finding:
+    """Zeros at the end move a clip's own frames if and only if the upstream says so."""
+    from torch.nn import functional
+
+    u = subject.upstream
+    samples = min(subject.second, subject.limit * 2 // 3)
+    wave = subject.noise(2, max(1, samples))
+    alone = u.encode(wave)
+    padded = u.encode(functional.pad(wave, (0, max(1, samples // 2))))
+    frames = alone.final.shape[1]
+    own = Layers(tuple(layer[:, :frames] for layer in padded.hidden), padded.final[:, :frames])
+    worst = _worst(own, alone)
+    moves = worst > TOLERANCE
+    tried = f"zeros after the end of a clip; padding_changes_output is {u.padding_changes_output}"
+    change = "" if moves == u.padding_changes_output else f"declare padding_changes_output = {moves}"
+    return Finding("padding", tried, f"its own frames move by {worst:.1e}", change)
+
+
+def signals(subject: Subject) -> Finding:
+    """Silence, a constant, clipping and extreme gains give finite features."""
+    import torch
+
+    u, wave = subject.upstream, subject.noise(1, subject.second)
+    strange = {
+        "silence": torch.zeros_like(wave),
+        "a constant": torch.full_like(wave, 0.5),
+        "a clipped wave": (100 * wave).clamp(-1, 1),
+        "a gain of 60 dB": 1000 * wave,
+        "a gain of -80 dB": 1e-4 * wave,
+    }
+    bad = {name: found for name, signal in strange.items() if (found := _misshapen(u, u.encode(signal), clips=1))}
+    seen = "; ".join(f"{name}: {found}" for name, found in bad.items()) or "finite features of each"
+    change = "guard logarithms and divisions (by a deviation of zero, for one)" if bad else ""
+    return Finding("signals", ", ".join(strange), seen, change)
+
+
+def dtypes(subject: Subject) -> Finding:
+    """Lower precisions stay within what the upstream states, or are refused."""
+    u, wave, stated = subject.upstream, subject.noise(2, subject.second), subject.spec.cls.dtypes
+    exact, seen, bad = u.encode(wave), [], []
+    for dtype in ("bfloat16", "float16"):
+        if dtype not in stated:
+            said = _refusal(lambda dtype=dtype: subject.spec.load(subject.weights, subject.device, dtype))  # type: ignore[misc]
+            seen.append(f"{dtype} is refused" if said else f"{dtype} is neither stated nor refused")
+            bad += [] if said else [dtype]
+            continue
+        u.dtype = dtype
+        try:
+            worst = _worst(u.encode(wave), exact)
+        finally:
+            u.dtype = "float32"
+        seen.append(f"{dtype} moves a layer by {worst:.1e} ({stated[dtype]:.0e} is stated)")
+        bad += [] if worst <= stated[dtype] else [dtype]
+    change = f"state a wider bound in dtypes, or leave {' and '.join(bad)} out of it" if bad else ""
+    return Finding("dtypes", "float32 against bfloat16 and float16", "; ".join(seen), change)
+
+
+def record(subject: Subject) -> Finding:
+    """The record that `harness list` shows is the loaded network's."""
+    u, card, variant = subject.upstream, subject.spec.card, subject.spec.variant
+    tried = "the card and the variant against the loaded network"
+    empty = [name for name in ("paper", "licence") if not getattr(card, name)]
+    if empty:
+        return Finding("record", tried, f"the card has no {' and no '.join(empty)}", "fill in the card")
+    if variant is None or subject.weights.small or subject.weights.trained:
+        return Finding("record", tried, f"{card.paper}; {card.licence}; {card.training}")
+    wrong = [
+        f"{name} is declared {declared}, and {found} is found"
+        for name, declared, found in (
+            ("parameters", f"{variant.parameters:.1f} M", f"{u.parameters / 1e6:.1f} M"),
+            ("widths", _range(variant.widths), _range(u.widths)),
+            ("the number of layers", len(variant.widths), len(u.widths)),
+            ("sample_rate", variant.sample_rate, u.sample_rate),
+        )
+        if declared != found
+    ]
+    return Finding("record", tried, "; ".join(wrong) or "they agree", "correct the variant" if wrong else "")
+
+
+def round_trip(subject: Subject) -> Finding:
+    """Weights written in the published form and read again give the same bits."""
+    if subject.spec.cls.save is Upstream.save or not subject.spec.cls.reads:
+        return Finding("round trip", "", "", left_out=_no_save(subject))
+    with tempfile.TemporaryDirectory() as name:
+        folder, u, wave = Path(name), subject.upstream, subject.noise(1, subject.second)
+        expected = u.encode(wave)
+        weights = _saved(u, folder / "saved")
+        try:
+            again = subject.spec.load(weights, subject.device)
+        except UserError as error:
+            return Finding("round trip", "save, then load", f"refused: {error}", "let save write what loading reads")
+        worst = _worst(again.encode(wave), expected)
+    seen = f"the layers differ by {worst:.1e}" if worst else "the same bits"
+    change = "load every number that save writes, and normalise alike" if worst else ""
+    return Finding("round trip", f"a {weights.kind} in the published form, saved and loaded", seen, change)
+
+
+def damaged(subject: Subject) -> Finding:
+    """A checkpoint of another model, cut short, with a key too many or too few is refused in one sentence."""
+    if subject.spec.cls.save is Upstream.save or not subject.spec.cls.reads:
+        return Finding("damaged", "", "", left_out=_no_save(subject))
+    seen, bad = [], []
+    small = Weights("untrained", "untrained", "small", subject.weights.path if _text(subject) else None, small=True)
+    with tempfile.TemporaryDirectory() as name_:
+        folder = Path(name_)
+        weights = _saved(subject.spec.load(small, "cpu"), folder / "whole")
+        for damage in (_cut_short, _another_model, _without_a_key, _with_a_key_too_many):
+            name = damage.__name__.strip("_").replace("_", " ")
+            broken, key = damage(weights, folder / name.replace(" ", "-"))
+            said = _refusal(lambda broken=broken: subject.spec.load(broken, "cpu"))  # type: ignore[misc]
+            if not said:
+                bad.append(f"{name} is loaded as if all were well")
+            elif "\n" in said or (key and not _names_it(said, key)):
+                bad.append(f"{name} is refused without {'naming ' + key if key else 'being one sentence'}: {said}")
+            else:
+                seen.append(f"{name}: {said}")
+    change = "compare both lists of keys (harness.models.load_strictly does) and raise UserError" if bad else ""
+    tried = "a file cut short, another model's, one without its largest key, one with a key too many"
+    return Finding("damaged", tried, "; ".join(bad or seen), change)
+
+
+#: The checks by name, in the order in which they are made.
+CHECKS: dict[str, Check] = {
+    "record": record,
+    "lengths": lengths,
+    "frame_offset": offset,
+    "repeatable": repeatable,
+    "batch": batch,
+    "padding": padding,
+    "signals": signals,
+    "dtypes": dtypes,
+    "round trip": round_trip,
+    "damaged": damaged,
+}
+
+
+def check_upstream(name: str, *, quick: bool = False, device: str = "cpu") -> Iterator[Finding]:
+    """Make every check on the upstream of a name, and give each finding as it comes.
+
+    Raises:
+        UserError: the name is unknown, or its weights cannot be had.
+    """
+    subject = Subject.of(name, quick=quick, device=device)
+    for check in CHECKS:
+        yield examine(subject, check)
+
+
+def examine(subject: Subject, check: str) -> Finding:
+    """One check; an upstream that raises where it should encode is ill, not the checker."""
+    try:
+        return CHECKS[check](subject)
+    except Exception as error:  # noqa: BLE001 (whatever the author's code raises is a finding)
+        tried = (CHECKS[check].__doc__ or "").rstrip(".")
+        return Finding(check, tried, f"{type(error).__name__}: {error}", "let it encode such a wave, at any length")
+
+
+def assert_holds(name: str, check: str, *, quick: bool = True) -> None:
+    """Fail with the finding unless the check holds or does not apply.
+
+    Raises:
+        AssertionError: it does not hold.
+    """
+    finding = examine(Subject.of(name, quick=quick), check)
+    if finding.change:
+        raise AssertionError(f"{name}, {finding.check}: tried {finding.tried}; saw {finding.seen}; {finding.change}")
+
+
+def _misshapen(upstream: Upstream, layers: Layers, *, clips: int) -> str:
+    """What is wrong with the shape or the values of layers; empty if nothing."""
+    found = tuple(layer.shape[-1] for layer in layers.hidden)
+    if found != tuple(upstream.widths):
+        return f"{len(found)} layers x {_range(found)}, declared {len(upstream.widths)} x {_range(upstream.widths)}"
+    if layers.final.shape[-1] != upstream.final_width:
+        return f"final is {layers.final.shape[-1]} wide, declared {upstream.final_width}"
+    if shapes := {tuple(layer.shape[:2]) for _, layer in layers.named() if len(layer) != clips or not layer.shape[1]}:
+        return f"layers of (clip, frame) {sorted(shapes)}"
+    if len({layer.shape[1] for _, layer in layers.named()}) > 1:
+        return "layers with different numbers of frames"
+    names = [name for name, layer in layers.named() if not layer.isfinite().all()]
+    return f"numbers that are not finite in layer {', '.join(names)}" if names else ""
+
+
+def _worst(one: Layers, two: Layers) -> float:
+    """The largest difference of two layers of a name: the norm of the difference over the norm of the second."""
+    if any(a.shape != b.shape for (_, a), (_, b) in zip(one.named(), two.named(), strict=True)):
+        return math.inf
+    worst = 0.0
+    for (_, a), (_, b) in zip(one.named(), two.named(), strict=True):
+        difference = float((a - b).double().norm() / b.double().norm().clamp(min=1e-12))
+        worst = max(worst, math.inf if math.isnan(difference) else difference)
+    return worst
+
+
+def _refusal(load: Callable[[], Any]) -> str:
+    """The sentence with which loading is refused; empty if it is not."""
+    try:
+        load()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _saved(upstream: Upstream, path: Path) -> Weights:
+    """Weights that an upstream has written in its published form."""
+    kind: Literal["file", "folder"] = "folder" if upstream.reads[0] == "folder" else "file"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path = path.with_suffix(".pt")
+    upstream.save(path)
+    return Weights(kind, path.name, "saved", path)
+
+
+def _cut_short(weights: Weights, path: Path) -> tuple[Weights, str]:
+    return _rewritten(weights, path, lambda content: content[: len(content) * 6 // 10]), ""
+
+
+def _another_model(weights: Weights, path: Path) -> tuple[Weights, str]:
+    import torch
+
+    def replace_all(state: dict[str, Any]) -> None:
+        state.clear()
+        state["bert.embeddings.word_embeddings.weight"] = torch.ones(10, 4)
+
+    broken = _changed(weights, path, replace_all)
+    if weights.kind == "folder":
+        (path / "config.json").write_text('{"model_type": "bert", "hidden_size": 4}', encoding="utf-8")
+    return broken, ""
+
+
+def _without_a_key(weights: Weights, path: Path) -> tuple[Weights, str]:
+    dropped = []
+
+    def drop(state: dict[str, Any]) -> None:
+        dropped.append(max(state, key=lambda name: state[name].numel() if hasattr(state[name], "numel") else 0))
+        del state[dropped[0]]
+
+    return _changed(weights, path, drop), dropped[0]
+
+
+def _with_a_key_too_many(weights: Weights, path: Path) -> tuple[Weights, str]:
+    import torch
+
+    return _changed(weights, path, lambda state: state.update({"surprise.weight": torch.ones(3)})), "surprise.weight"
+
+
+def _changed(weights: Weights, path: Path, change: Callable[[dict[str, Any]], None]) -> Weights:
+    """A copy of a checkpoint after a change of the dict that holds most of its tensors."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from harness.checkpoint import read_checkpoint
+
+    def rewrite(content: bytes) -> bytes:
+        with tempfile.NamedTemporaryFile(suffix=file.suffix) as copy:
+            name = Path(copy.name)
+            name.write_bytes(content)
+            if file.suffix == ".safetensors":
+                state: dict[str, Any] = load_file(name)
+                change(state)
+                save_file(state, name, metadata={"format": "pt"})
+            else:
+                whole = read_checkpoint(name, with_objects=True)
+                change(_most_tensors(whole))
+                torch.save(whole, name)
+            return name.read_bytes()
+
+    file = _weights_file(weights)
+    return _rewritten(weights, path, rewrite)
+
+
+def _rewritten(weights: Weights, path: Path, rewrite: Callable[[bytes], bytes]) -> Weights:
+    """A copy of a checkpoint whose file of weights has been rewritten."""
+    assert weights.path is not None
+    if weights.kind == "folder":
+        shutil.copytree(weights.path, path)
+    else:
+        path = path.with_suffix(weights.path.suffix)
+        shutil.copy(weights.path, path)
+    broken = replace(weights, label=path.name, path=path)
+    file = _weights_file(broken)
+    file.write_bytes(rewrite(file.read_bytes()))
+    return broken
+
+
+def _weights_file(weights: Weights) -> Path:
+    assert weights.path is not None
+    return weights.path / "model.safetensors" if weights.kind == "folder" else weights.path
+
+
+def _most_tensors(container: dict[str, Any]) -> dict[str, Any]:
+    """Of nested dicts, the one with the most tensors."""
+    inner = [_most_tensors(value) for value in container.values() if isinstance(value, dict)]
+    return max([container, *inner], key=lambda state: sum(hasattr(value, "numel") for value in state.values()))
+
+
+def _names_it(said: str, key: str) -> bool:
+    """Whether a sentence names a key, as it is in the file or as the network has it."""
+    parts = [part for part in key.split(".") if len(part) > 2 and part not in ("weight", "bias", "module", "model")]
+    return any(part in said for part in parts)
+
+
+def _range(widths: Any) -> str:
+    low, high = min(widths), max(widths)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _signed(moved: list[int]) -> str:
+    low, high = min(moved), max(moved)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _text(subject: Subject) -> bool:
+    return any(axis.text for axis in subject.spec.cls.axes)
+
+
+def _no_save(subject: Subject) -> str:
+    return "it has no weights" if not subject.spec.cls.reads else "it has no save(), so there is no checkpoint to try"
