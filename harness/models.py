@@ -77,9 +77,9 @@ class Upstream(ABC):
     #: How frames become one vector unless asked otherwise: ``mean`` or ``mean-ln`` (see :mod:`harness.views`).
     view: ClassVar[str] = "mean"
     #: Whether zeros at a clip's end move its own frames. Batches hold clips of one length either way.
-    padding_changes_output: ClassVar[bool] = True
+    padding_changes_output: bool = True
     #: Lower precisions that it runs in, and how far each may move a layer: the norm of the change over the layer's.
-    dtypes: ClassVar[Mapping[str, float]] = MappingProxyType({"bfloat16": 0.1, "float16": 0.02})
+    dtypes: Mapping[str, float] = MappingProxyType({"bfloat16": 0.1, "float16": 0.02})
 
     #: Hz; waves arrive at this rate.
     sample_rate: int

@@ -139,6 +139,11 @@ class UpstreamSpec:
         """The family's card, with what the variant says otherwise."""
         return card_of(self.cls, self.variant)
 
+    @property
+    def told_by_folder(self) -> bool:
+        """Whether only a folder says which network it is, so that even an untrained one needs it."""
+        return "folder" in self.cls.reads and any(axis.text for axis in self.cls.axes)
+
     def weights(self, digest: Digest) -> Weights:
         """Find the weights: a file, a folder, the hub, or seeded random values.
 
@@ -147,7 +152,7 @@ class UpstreamSpec:
         """
         if not self.cls.reads:
             return Weights("none")
-        if self.weights_text == "untrained" and not any(axis.text for axis in self.cls.axes):
+        if self.weights_text == "untrained" and not self.told_by_folder:
             return Weights("untrained", "untrained", "untrained-0")
         path = self._path()
         if not path.exists():
@@ -178,9 +183,9 @@ class UpstreamSpec:
         """
         from harness.devices import pick_device
 
-        if dtype not in (known := ("float32", *self.cls.dtypes)):
-            raise UserError(f"{self.family} does not run in {dtype!r}: {choices(dtype, known)}")
         upstream = self.cls(weights, pick_device(device), **self.options)
+        if dtype not in (known := ("float32", *upstream.dtypes)):
+            raise UserError(f"{self.family} does not run in {dtype!r}: {choices(dtype, known)}")
         upstream.dtype = dtype
         return upstream
 
@@ -214,6 +219,8 @@ def find(source: Source | None, revision: str | None, *, label: str, reads: tupl
     Raises:
         UserError: they cannot be had; the sentence says where they are and what to do.
     """
+    if revision is not None and not isinstance(source, Hub):
+        raise UserError(f"there is no checkpoint {revision!r}, and {label} has no revisions: it is not from the hub")
     otherwise = f"write {label}@{' or '.join(map(str.upper, reads))}, or use {label}@untrained as a control"
     match source:
         case Path():
@@ -305,14 +312,16 @@ def describe(kind: str, name: str) -> dict[str, Any]:
             "groups known to span folds": ", ".join(sorted(task.spanning)),
         }
         return {"name": name, "summary": task.description, **facts}
-    cls = UpstreamSpec.parse(name).cls
+    spec = UpstreamSpec.parse(name)
+    cls, card = spec.cls, spec.card
     return {
         "name": name,
         "summary": (inspect.getdoc(cls) or "").partition("\n")[0],
-        "paper": cls.card.paper,
-        "licence": cls.card.licence,
-        "training data": str(cls.card.training),
-        "homepage": cls.card.homepage,
+        **(_sizes(spec.variant) if spec.variant else {}),
+        "paper": card.paper,
+        "licence": card.licence,
+        "training data": str(card.training),
+        "homepage": card.homepage,
         "default view": cls.view,
         "dtypes": ", ".join(("float32", *cls.dtypes)),
         "revision": cls.revision,
@@ -335,11 +344,15 @@ def published_models(family: str) -> dict[str, dict[str, str]]:
 
 
 def _row(cls: type[Upstream], variant: Variant) -> dict[str, str]:
-    card, low, high = card_of(cls, variant), min(variant.widths), max(variant.widths)
+    card = card_of(cls, variant)
+    return {**_sizes(variant), "licence": card.licence, "training data": str(card.training)}
+
+
+def _sizes(variant: Variant) -> dict[str, str]:
+    low, high = min(variant.widths), max(variant.widths)
     return {
         "parameters": f"{variant.parameters:.1f} M" if variant.parameters else "none",
         "layers x width": f"{len(variant.widths)} x {low if low == high else f'{low}-{high}'}",
         "frames/s": "1 a clip" if variant.frame_rate is None else f"{float(variant.frame_rate):.4g}",
-        "licence": card.licence,
-        "training data": str(card.training),
+        "sample rate": f"{variant.sample_rate} Hz",
     }

@@ -264,7 +264,7 @@ def test_a_check_tells_what_was_tried_and_seen_and_passes(command: Run) -> None:
     assert code == 0
     assert out.startswith("mel: no parameters, 1 layers x 256, one frame a clip")
     assert "well      batch\n          tried  three clips" in out
-    assert out.endswith("mel is well: 7 checks passed, 3 did not apply.\n")
+    assert out.endswith("mel is well: 8 checks passed, 3 did not apply.\n")
 
 
 def test_a_check_that_fails_exits_with_two_and_says_what_to_change(
@@ -277,7 +277,7 @@ def test_a_check_that_fails_exits_with_two_and_says_what_to_change(
     assert code == 2
     assert "ILL       batch" in out
     assert "change let nothing be computed over the clips of a batch" in out
-    assert err == "harness: mel fails 1 of 10 checks, told above\n"
+    assert err == "harness: mel fails 2 of 11 checks, told above\n"
 
 
 def test_a_check_in_json_is_one_object_a_line(command: Run) -> None:

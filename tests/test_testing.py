@@ -1,5 +1,6 @@
 """The examination of upstreams: it passes a healthy one, and tells each disease by its name."""
 
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -115,6 +116,15 @@ class Sociable(Healthy):
         return super().forward(wave / wave.std())
 
 
+class Absent(Healthy):
+    """Keeps what it computes on itself, where another thread finds it."""
+
+    def forward(self, wave: Tensor) -> Layers:
+        self.wave = wave
+        time.sleep(0.01)  # as long as a network takes
+        return super().forward(self.wave)
+
+
 class Proud(Healthy):
     """Claims that padding leaves its frames alone, and looks at the whole clip."""
 
@@ -191,6 +201,7 @@ def test_a_healthy_upstream_passes_every_check(check: str) -> None:
         (Drunk, "repeatable", "differ by", "dropout"),
         (Thief, "repeatable", "changed in place", "a copy"),
         (Sociable, "batch", "differ by", "over the clips of a batch"),
+        (Absent, "threads", "differ by", "keep nothing of a call on self"),
         (Proud, "padding", "move by", "padding_changes_output = True"),
         (Modest, "padding", "move by", "padding_changes_output = False"),
         (Divider, "signals", "silence: numbers that are not finite in layer 0", "divisions"),
