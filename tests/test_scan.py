@@ -91,6 +91,22 @@ def test_it_gives_back_the_dtype_it_was_given(dtype: torch.dtype, bound: float) 
     assert error(y, plain_scan(inputs)) < bound
 
 
+@pytest.mark.parametrize("wanted", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_autocast_changes_nothing(dtype: torch.dtype, wanted: torch.dtype) -> None:
+    inputs = draw(2, 65, 6).to(dtype)
+    with torch.autocast("cpu", wanted):
+        y = selective_scan(*inputs)
+    assert torch.equal(y, selective_scan(*inputs))
+
+
+def test_steps_of_float32_are_not_rounded_to_the_dtype_of_the_wave() -> None:
+    inputs = draw(2, 65, 6).to(torch.float32)
+    given = inputs._replace(u=inputs.u.bfloat16(), B=inputs.B.bfloat16(), C=inputs.C.bfloat16())
+    y = selective_scan(*given)
+    assert torch.equal(y, selective_scan(*given.to(torch.float32)).bfloat16())
+
+
 def test_it_recurs_in_float32_when_the_wave_is_bfloat16() -> None:
     # A sum of 2000 equal small steps: in bfloat16 it would stop growing at 256 times the step.
     ones = torch.ones(1, 2000, 1, dtype=torch.bfloat16)

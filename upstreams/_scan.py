@@ -21,26 +21,31 @@ def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
         D: (width,).
 
     Returns:
-        (clip, frame, width), of u's dtype. The recurrence itself runs in float32, or in float64 if u is.
+        (clip, frame, width), of u's dtype. The recurrence itself runs in float32, or in float64 if u is, whatever
+        autocast wants.
     """
-    if u.is_cuda and (theirs := _mamba_ssm_scan()) is not None:
-        inputs = (x.transpose(1, 2).contiguous() for x in (u, delta.to(u.dtype)))
-        y = theirs(*inputs, A, B.transpose(1, 2).contiguous(), C.transpose(1, 2).contiguous(), D)
-        return y.transpose(1, 2)
+    given = u.dtype
+    dtype = torch.float64 if given == torch.float64 else torch.float32
+    with torch.autocast(u.device.type, enabled=False):
+        return _scan(*(x.to(dtype) for x in (u, delta, A, B, C, D))).to(given)
+
+
+def _scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    if u.is_cuda and u.dtype == torch.float32 and (theirs := _mamba_ssm_scan()) is not None:
+        u, delta, B, C = (x.transpose(1, 2).contiguous() for x in (u, delta, B, C))
+        return theirs(u, delta, A, B, C, D).transpose(1, 2)
     return _scan_in_blocks(u, delta, A, B, C, D)
 
 
 def _scan_in_blocks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    given = u.dtype
-    dtype = torch.float64 if given == torch.float64 else torch.float32
     clips, frames, width = u.shape
     # Frames first, so that one step of the recurrence is one contiguous piece; width last, since it is the longest
     # axis.
-    steps, u, b, c = (x.transpose(0, 1).to(dtype) for x in (delta, u, B, C))
+    steps, u, b, c = (x.transpose(0, 1) for x in (delta, u, B, C))
     inputs = steps * u
-    a = A.T.contiguous().to(dtype)
-    state = torch.zeros(clips, len(a), width, dtype=dtype, device=u.device)
-    y = torch.empty(frames, clips, width, dtype=dtype, device=u.device)
+    a = A.T.contiguous()
+    state = u.new_zeros(clips, len(a), width)
+    y = u.new_empty(frames, clips, width)
     size = min(frames, max(1, BLOCK // state.numel()))
     # Two buffers serve every block: fresh memory for each would cost as much as the arithmetic.
     decay_buffer, states_buffer = (state.new_empty(size, *state.shape) for _ in range(2))
@@ -53,7 +58,7 @@ def _scan_in_blocks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D
             state = now.addcmul_(keep, state)
         state = state.clone()
         torch.sum(states.mul_(c[block, :, :, None]), dim=2, out=y[block])
-    return y.addcmul_(u, D.to(dtype)).transpose(0, 1).to(given)
+    return y.addcmul_(u, D).transpose(0, 1)
 
 
 def _mamba_ssm_scan() -> Callable[..., Tensor] | None:

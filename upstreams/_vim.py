@@ -1,11 +1,11 @@
-"""The network of SSAMBA: Vision Mamba blocks in bidirectional pairs.
+"""The networks of SSAMBA and AuM: Vision Mamba blocks, in bidirectional pairs or one after another.
 
-Source: Zhu et al. 2024 (Vision Mamba), Shams et al. 2024 (SSAMBA), and the code published with them. Keys are named
-as in the checkpoints.
+Source: Zhu et al. 2024 (Vision Mamba), Shams et al. 2024 (SSAMBA), Erol et al. 2024 (AuM), and the code published with
+them. Keys are named as in the checkpoints.
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,56 +17,109 @@ from ._scan import selective_scan
 STATE = 16
 TAPS = 4
 
+#: How a mixer reads its sequence, in the words of AuM: forwards only; forwards with states that also run backwards
+#: ("v1" in checkpoints' code); or in two directions with weights for each ("v2").
+Directions = Literal["fofo", "fobi", "bibi"]
+
 
 class Shape(NamedTuple):
-    """What tells one Vim from another: width, number of mixers, norm, and the patch grid of its position table."""
+    """What tells one network from another: width, number of mixers, norm, the patch grid of its position table, and
+    the mixers' directions."""
 
     width: int
     depth: int
     norm: type[nn.Module]
     grid: tuple[int, int]
+    directions: Directions = "bibi"
+
+
+class Drive(NamedTuple):
+    """What drives a scan: inputs and steps (clip, token, inner width), and the states' inputs and outputs (clip, token,
+    state)."""
+
+    u: Tensor
+    delta: Tensor
+    b: Tensor
+    c: Tensor
+
+    def flip(self) -> "Drive":
+        """The same from the end."""
+        return Drive(*(x.flip(1) for x in self))
 
 
 class Mixer(nn.Module):
-    """A selective state space model that reads the sequence forwards and backwards ("v2"), (clip, token, width) to
-    the same."""
+    """A selective state space model, (clip, token, width) to the same."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, directions: Directions = "bibi") -> None:
         super().__init__()
         inner, rank = 2 * width, math.ceil(width / 16)
+        self.directions = directions
+        self.sides = ("", "_b") if directions == "bibi" else ("",)
         self.in_proj = nn.Linear(width, 2 * inner, bias=False)
-        self.conv1d, self.conv1d_b = (nn.Conv1d(inner, inner, TAPS, groups=inner) for _ in range(2))
-        self.x_proj, self.x_proj_b = (nn.Linear(inner, rank + 2 * STATE, bias=False) for _ in range(2))
-        self.dt_proj, self.dt_proj_b = (nn.Linear(rank, inner) for _ in range(2))
-        self.A_log, self.A_b_log = (nn.Parameter(torch.empty(inner, STATE)) for _ in range(2))
-        self.D, self.D_b = (nn.Parameter(torch.ones(inner)) for _ in range(2))
+        for side in self.sides:
+            self.register_module(f"conv1d{side}", nn.Conv1d(inner, inner, TAPS, groups=inner))
+        for side in self.sides:
+            self.register_module(f"x_proj{side}", nn.Linear(inner, rank + 2 * STATE, bias=False))
+        for side in self.sides:
+            self.register_module(f"dt_proj{side}", nn.Linear(rank, inner))
+            self.register_parameter(f"D{side}", nn.Parameter(torch.ones(inner)))
+        for states in ("A_log",) if directions == "fofo" else ("A_log", "A_b_log"):
+            # At first, the states decay at the rates 1 to 16.
+            rates = torch.arange(1.0, STATE + 1).log().repeat(inner, 1)
+            self.register_parameter(states, nn.Parameter(rates))
         self.out_proj = nn.Linear(inner, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Both directions share the gate and the projection out; their sum is halved."""
+        """All directions share the gate and the projection out.
+
+        In Fo-Bi, the scan from the end reads the same convolved sequence, and both scans are added. In Bi-Bi, the
+        sequence itself is reversed, so that the convolution looks ahead, and the sum is halved.
+        """
         x, gate = self.in_proj(x).chunk(2, dim=-1)
-        there = _read(x, self.conv1d, self.x_proj, self.dt_proj, self.A_log, self.D)
-        back = _read(x.flip(1), self.conv1d_b, self.x_proj_b, self.dt_proj_b, self.A_b_log, self.D_b)
-        out: Tensor = self.out_proj((there + back.flip(1)) * functional.silu(gate) / 2)
+        there = self._drive(x)
+        y = self._scan(there)
+        if self.directions == "fobi":
+            y = y + self._scan(there.flip(), "A_b_log").flip(1)
+        elif self.directions == "bibi":
+            y = (y + self._scan(self._drive(x.flip(1), "_b"), "A_b_log", "D_b").flip(1)) / 2
+        out: Tensor = self.out_proj(y * functional.silu(gate))
         return out
 
+    def _drive(self, x: Tensor, side: str = "") -> Drive:
+        """Causal convolution and projections of (clip, token, inner width).
 
-def _read(x: Tensor, conv: nn.Conv1d, project: nn.Linear, step: nn.Linear, a_log: Tensor, skip: Tensor) -> Tensor:
-    """One direction, before the gate: causal convolution, projections, scan; (clip, token, inner width) to the same."""
-    causal = functional.pad(x.transpose(1, 2), (TAPS - 1, 0))
-    u = functional.silu(conv(causal)).transpose(1, 2)
-    dt, b, c = project(u).split([step.in_features, STATE, STATE], dim=-1)
-    delta = functional.softplus(step(dt))
-    return selective_scan(u, delta, -torch.exp(a_log.float()), b, c, skip)
+        What the scan reads is float32 in lower precisions as well: there, the authors' kernel adds the steps' bias and
+        takes their softplus in float32.
+        """
+        conv, project, step = (getattr(self, f"{name}{side}") for name in ("conv1d", "x_proj", "dt_proj"))
+        causal = functional.pad(x.transpose(1, 2), (TAPS - 1, 0))
+        u = functional.silu(conv(causal)).transpose(1, 2)
+        dt, b, c = project(u).split([step.in_features, STATE, STATE], dim=-1)
+        with torch.autocast(x.device.type, enabled=False):
+            u, dt, b, c = (y.to(step.weight.dtype) for y in (u, dt, b, c))
+            return Drive(u, functional.softplus(step(dt)), b, c)
+
+    def _scan(self, drive: Drive, states: str = "A_log", skip: str = "D") -> Tensor:
+        return selective_scan(
+            drive.u, drive.delta, -torch.exp(getattr(self, states)), drive.b, drive.c, getattr(self, skip)
+        )
+
+    def initialise(self) -> None:
+        """Mamba's initial steps: between 0.001 and 0.1, evenly in their logarithm."""
+        for side in self.sides:
+            step: nn.Linear = getattr(self, f"dt_proj{side}")
+            nn.init.uniform_(step.weight, -(step.in_features**-0.5), step.in_features**-0.5)
+            size = torch.exp(torch.empty_like(step.bias).uniform_(math.log(1e-3), math.log(1e-1))).clamp(min=1e-4)
+            step.bias.data.copy_(size + torch.log(-torch.expm1(-size)))
 
 
 class Block(nn.Module):
-    """A norm and a mixer; adding to the stream is the pair's business."""
+    """A norm and a mixer; adding to the stream is the network's business."""
 
-    def __init__(self, width: int, norm: type[nn.Module]) -> None:
+    def __init__(self, width: int, norm: type[nn.Module], directions: Directions = "bibi") -> None:
         super().__init__()
         self.norm = norm(width, eps=1e-5)
-        self.mixer = Mixer(width)
+        self.mixer = Mixer(width, directions)
 
     def forward(self, stream: Tensor) -> Tensor:
         """What the block adds to the stream (clip, token, width)."""
@@ -87,17 +140,30 @@ class PatchEmbed(nn.Module):
         return patches.flatten(2).transpose(1, 2)
 
 
-class Vim(nn.Module):
-    """Log-mel images (clip, frame, bin) to the token streams between pairs of blocks."""
+class Trunk(nn.Module):
+    """What both networks have: patches, a class token, blocks and a final norm."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.patch_embed = PatchEmbed(shape.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + math.prod(shape.grid), shape.width))
-        self.layers = nn.ModuleList(Block(shape.width, shape.norm) for _ in range(shape.depth))
+        self.layers = nn.ModuleList(Block(shape.width, shape.norm, shape.directions) for _ in range(shape.depth))
         self.norm_f = shape.norm(shape.width, eps=1e-5)
+
+    def initialise(self) -> None:
+        """Random values as before the authors' training, for an untrained control."""
+        for mixer in (block.mixer for block in self.layers if isinstance(block, Block)):
+            mixer.initialise()
+            mixer.out_proj.weight.data /= math.sqrt(self.shape.depth)
+
+
+class Vim(Trunk):
+    """SSAMBA's network: log-mel images (clip, frame, bin) to the token streams between pairs of blocks."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + math.prod(shape.grid), shape.width))
 
     def forward(self, image: Tensor, stride: int) -> list[Tensor]:
         """The stream before the first pair and after each pair, (clip, 1 + token, width); the class token comes first.
@@ -120,15 +186,58 @@ class Vim(nn.Module):
         return torch.cat([self.pos_embed[0, :1], patches])[None]
 
     def initialise(self) -> None:
-        """Random values as before the authors' training, for an untrained control (Mamba's initialisation of steps
-        and states)."""
+        """Random values as before the authors' training, for an untrained control."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
-        for mixer in (block.mixer for block in self.layers if isinstance(block, Block)):
-            for states in (mixer.A_log, mixer.A_b_log):
-                states.data.copy_(torch.arange(1, STATE + 1).log().expand_as(states))
-            for step in (mixer.dt_proj, mixer.dt_proj_b):
-                nn.init.uniform_(step.weight, -(step.in_features**-0.5), step.in_features**-0.5)
-                size = torch.exp(torch.empty_like(step.bias).uniform_(math.log(1e-3), math.log(1e-1))).clamp(min=1e-4)
-                step.bias.data.copy_(size + torch.log(-torch.expm1(-size)))
-            mixer.out_proj.weight.data /= math.sqrt(self.shape.depth)
+        super().initialise()
+
+
+class Positions(nn.Module):
+    """A table of positions, the class token's first: (1, 1 + position, width)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.grid = shape.grid
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + math.prod(shape.grid), shape.width))
+
+    def forward(self, grid: tuple[int, int]) -> Tensor:
+        """The table for a grid (frequency, time): a shorter or longer one squeezes or stretches the trained one."""
+        if grid == self.grid:
+            return self.pos_embed
+        cls, patches = self.pos_embed.split([1, math.prod(self.grid)], dim=1)
+        image = patches.transpose(1, 2).unflatten(2, self.grid)
+        image = functional.interpolate(image, grid, mode="bilinear", antialias=True)
+        return torch.cat([cls, image.flatten(2).transpose(1, 2)], dim=1)
+
+
+class SequentialVim(Trunk):
+    """AuM's network: log-mel images (clip, frame, bin) to the token streams between blocks."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.pos_embed = Positions(shape)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The stream before the first block and after each, (clip, 1 + token, width).
+
+        Tokens are frequency-major. The class token stands before the middle one, though its position is the table's
+        first.
+        """
+        patches = self.patch_embed(image, PATCH)
+        cls, table = self.pos_embed(grid_of(image.shape[1], PATCH)).split([1, patches.shape[1]], dim=1)
+        before, after = (patches + table).chunk(2, dim=1)
+        stream = torch.cat([before, (self.cls_token + cls).expand(len(patches), -1, -1), after], dim=1)
+        streams = [stream]
+        for block in self.layers:
+            stream = stream + block(stream)
+            streams.append(stream)
+        return streams
+
+    def initialise(self) -> None:
+        """Random values as before the authors' training, for an untrained control."""
+        nn.init.trunc_normal_(self.pos_embed.pos_embed, std=0.02)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        # The authors' LeCun initialisation allows for a truncation that does not take place.
+        for name, values in self.patch_embed.proj.named_parameters():
+            nn.init.normal_(values, std=1 / (0.8796 * PATCH) if name == "weight" else 0.0)
+        super().initialise()
