@@ -12,7 +12,7 @@ BIN := .venv/bin
 
 demo: .venv/.installed
 	$(BIN)/harness run --task synthetic \
-		--upstream mel --upstream mfcc --upstream ssamba:tiny@untrained \
+		--upstream mel --upstream mfcc --upstream crepe:tiny --upstream ssamba:tiny@untrained \
 		--data demo/data --store demo/store --results demo/results
 	$(BIN)/harness leaderboard build --results demo/results --out demo/leaderboard
 

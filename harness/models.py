@@ -190,13 +190,23 @@ def load_strictly(
     """
     left_out = sorted(name for name in state if ignored and re.match(ignored, name))
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(getattr(x, "shape", ("no tensor",))) for name, x in state.items() if name not in left_out}
+    given = {name: _shape(x) for name, x in state.items() if name not in left_out}
     check_keys(set(expected) - set(given), set(given) - set(expected), what=what)
     for name, shape in expected.items():
         if given[name] != shape:
             raise UserError(f"{what} has {name!r} of shape {given[name]}, where {shape} is expected")
     network.load_state_dict({name: state[name] for name in expected})
     return left_out
+
+
+def _shape(value: Any) -> tuple[Any, ...]:
+    """The shape of a dense tensor of real numbers on the CPU; of anything else what it is."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return ("no tensor",)
+    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return tuple(value.shape) if plain and not value.is_complex() else ("no plain tensor",)
 
 
 def check_keys(missing: Collection[str], extra: Collection[str], *, what: str) -> None:

@@ -16,7 +16,8 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from fnmatch import fnmatch
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +31,9 @@ from harness.models import Upstream
 #: Gives the content hash of a file; the store has one that remembers.
 Digest = Callable[[Path], str]
 #: What is read of a folder in the layout of the Hugging Face hub, and nothing else of it.
-FOLDER_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors*", "pytorch_model*.bin*")
+FOLDER_SETTINGS = ("config.json", "preprocessor_config.json")
+SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,7 @@ class Plugin:
 
 def plugins(kind: str) -> dict[str, Plugin]:
     """Every plugin of a kind (``upstreams`` or ``tasks``), by name, none of them imported."""
-    package = importlib.import_module(f"harness.{kind}")
-    found = {
-        path.stem: Plugin(path.stem, f"{package.__name__}.{path.stem}", _first_line(path))
-        for folder in package.__path__
-        for path in sorted(Path(folder).glob("[!_]*.py"))
-    }
+    found = dict(_built_in(kind))
     for entry in entry_points(group=f"harness.{kind}"):
         if entry.name in found:
             raise UserError(
@@ -62,6 +60,16 @@ def plugins(kind: str) -> dict[str, Plugin]:
             )
         found[entry.name] = Plugin(entry.name, entry.value, f"from {_owner(entry)}", built_in=False)
     return dict(sorted(found.items()))
+
+
+@cache
+def _built_in(kind: str) -> Mapping[str, Plugin]:
+    package = importlib.import_module(f"harness.{kind}")
+    return {
+        path.stem: Plugin(path.stem, f"{package.__name__}.{path.stem}", _first_line(path))
+        for folder in package.__path__
+        for path in sorted(Path(folder).glob("[!_]*.py"))
+    }
 
 
 def _first_line(path: Path) -> str:
@@ -256,12 +264,25 @@ def _from_hub(source: Hub, revision: str | None, label: str, otherwise: str) -> 
     try:
         if source.filename is not None:
             return Path(hf_hub_download(source.repo, source.filename, revision=revision))
-        return Path(snapshot_download(source.repo, revision=revision, allow_patterns=list(FOLDER_FILES)))
+        return Path(snapshot_download(source.repo, revision=revision, allow_patterns=_wanted(source.repo, revision)))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
             f"the weights of {label}, {f'{source.filename} of ' if source.filename else ''}the hub repository "
             f"{source.repo}, cannot be had ({type(error).__name__}): get them and {otherwise}"
         ) from error
+
+
+def _wanted(repo: str, revision: str | None) -> list[str]:
+    """What is fetched of a repository: its weights once, though many hold them in two forms."""
+    from huggingface_hub import list_repo_files
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        names = list_repo_files(repo, revision=revision)
+    except (HfHubHTTPError, OSError):  # without the network the cache says what there is
+        return [*FOLDER_SETTINGS, *SAFETENSORS, *PICKLES]
+    safe = any(fnmatch(name, pattern) for name in names for pattern in SAFETENSORS)
+    return [*FOLDER_SETTINGS, *(SAFETENSORS if safe else PICKLES)]
 
 
 def _folder_digest(folder: Path, digest: Digest) -> str:
@@ -270,14 +291,15 @@ def _folder_digest(folder: Path, digest: Digest) -> str:
     Raises:
         UserError: it has no config.json or no weights.
     """
-    files = sorted({path for pattern in FOLDER_FILES for path in folder.glob(pattern) if path.is_file()})
-    names = {path.name for path in files}
-    safe = any(".safetensors" in name for name in names)
-    if "config.json" not in names or not (safe or any(".bin" in name for name in names)):
+    settings, safe, pickles = (
+        sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+        for patterns in (FOLDER_SETTINGS, SAFETENSORS, PICKLES)
+    )
+    if not (folder / "config.json").is_file() or not (safe or pickles):
         raise UserError(
             f"{str(folder)!r} is no model folder: it must hold config.json and model.safetensors or pytorch_model.bin"
         )
-    read = [path for path in files if not (safe and ".bin" in path.name)]
+    read = [*settings, *(safe or pickles)]
     return hashlib.sha256("".join(f"{path.name} {digest(path)}\n" for path in read).encode()).hexdigest()
 
 

@@ -228,21 +228,42 @@ def test_a_folder_is_refused_where_a_file_is_wanted(
         family(weights=str(model_folder), reads=("file",)).weights(file_hash)
 
 
-def test_a_repository_on_the_hub_is_fetched_without_what_is_not_read(
-    family: Callable[..., UpstreamSpec], model_folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("there", "fetched", "left"),
+    [
+        (["config.json", "model.safetensors", "pytorch_model.bin"], registry.SAFETENSORS, registry.PICKLES),
+        (["config.json", "model.fp32-00001-of-00002.safetensors", "pytorch_model.bin"], registry.PICKLES, ()),
+        (OSError("no network"), (*registry.SAFETENSORS, *registry.PICKLES), ()),
+    ],
+    ids=["both forms", "another precision beside", "no network"],
+)
+def test_a_repository_on_the_hub_is_fetched_with_its_weights_once(
+    family: Callable[..., UpstreamSpec],
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    there: Any,
+    fetched: tuple[str, ...],
+    left: tuple[str, ...],
 ) -> None:
     asked: list[Any] = []
 
-    def fetch(repo: str, **keywords: Any) -> str:
-        asked.append((repo, keywords["revision"], keywords["allow_patterns"]))
+    def names(repo: str, **_: Any) -> list[str]:
+        if isinstance(there, OSError):
+            raise there
+        return list(there)
+
+    def fetch(repo: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((repo, revision, allow_patterns))
         return str(model_folder)
 
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", names)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     weights = family(Hub("somebody/model", revision="pinned")).weights(file_hash)
-    assert weights.kind == "folder"
-    assert asked == [("somebody/model", "pinned", list(registry.FOLDER_FILES))]
     family(Hub("somebody/model", revision="pinned"), "other").weights(file_hash)
-    assert asked[1][1] == "other"
+    assert weights.kind == "folder"
+    assert [each[:2] for each in asked] == [("somebody/model", "pinned"), ("somebody/model", "other")]
+    assert set(fetched) | {"config.json"} <= set(asked[0][2])
+    assert not set(left) & set(asked[0][2])
 
 
 def test_a_variant_is_picked_by_its_tokens_and_defaults() -> None:
@@ -258,6 +279,7 @@ def test_the_models_of_a_built_in_family_are_listed_by_the_names_that_run_them()
         "parameters": "6.9 M",
         "layers x width": "13 x 192",
         "frames/s": "6.25",
+        "sample rate": "16000 Hz",
         "licence": "BSD-3-Clause",
         "training data": "self-supervised: AudioSet, LibriSpeech",
     }

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 #: Learned in pre-training and without any part in the features: it may be absent.
 UNUSED = r"masked_spec_embed$"
+#: Settings that pick code, a kernel from the hub or another computation than the class's own: a folder has no say.
+NO_SAY = r"_|auto_map$|(attn|experts)_implementation$|quantization_config$|per_layer_config$|tie_last_hidden_states$"
+#: What transformers raises on files that are damaged or no weights, and on networks that cannot be built.
+BROKEN = (RuntimeError, OSError, ValueError, TypeError, EOFError, LookupError, AttributeError, ZeroDivisionError)
 
 
 def read_json(weights: Weights, name: str) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def read_config(weights: Weights, model: str, *, types: tuple[str, ...]) -> Any:
         UserError: the folder holds a model of another type than ``types``, or settings that cannot be.
     """
     import transformers
+    from huggingface_hub.errors import StrictDataclassError
 
     found = read_json(weights, "config.json")
     if found.get("model_type") not in types:
@@ -54,10 +59,17 @@ def read_config(weights: Weights, model: str, *, types: tuple[str, ...]) -> Any:
         )
     with _silence():
         try:
-            # Never a class of the folder's choice, and no key that would import one.
-            return getattr(transformers, model).config_class(**{k: v for k, v in found.items() if k != "auto_map"})
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"config.json of {weights.label} makes no {model}: {_first_line(error)}") from error
+            settings = {key: value for key, value in found.items() if not re.match(NO_SAY, key)}
+            return getattr(transformers, model).config_class(**settings)
+        except (StrictDataclassError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise UserError(f"config.json of {weights.label} makes no {model}: {first_line(error)}") from error
+
+
+def make_config(model: str, settings: Mapping[str, Any]) -> Any:
+    """The configuration that the class ``model`` of transformers wants, of settings known to be its own."""
+    import transformers
+
+    return getattr(transformers, model).config_class(**settings)
 
 
 def read_network(weights: Weights, model: str, config: Any, *, heads: str = "$^") -> "tuple[nn.Module, list[str]]":
@@ -82,8 +94,8 @@ def read_network(weights: Weights, model: str, config: Any, *, heads: str = "$^"
                 ignore_mismatched_sizes=True,  # they are told below, in one sentence
                 output_loading_info=True,
             )
-        except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError) as error:
-            raise UserError(f"the weights of {weights.label} cannot be read: {_first_line(error)}") from error
+        except (SafetensorError, pickle.UnpicklingError, *BROKEN) as error:
+            raise UserError(f"the weights of {weights.label} cannot be read: {first_line(error)}") from error
     left_out = sorted(key for key in found["unexpected_keys"] if re.match(heads, key))
     missing = {key for key in found["missing_keys"] if not re.search(UNUSED, key)}
     check_keys(missing, set(found["unexpected_keys"]) - set(left_out), what=weights.label)
@@ -101,10 +113,18 @@ def build_network(weights: Weights, model: str, config: Any) -> "nn.Module":
     return network
 
 
-def save_folder(network: Any, path: Path, preprocessor: Mapping[str, Any]) -> None:
-    """Write a network as the hub has it: configuration, weights and what becomes of the wave first."""
+def save_folder(
+    network: Any, path: Path, preprocessor: Mapping[str, Any], settings: Mapping[str, Any] | None = None
+) -> None:
+    """Write a network as the hub has it: configuration, weights and what becomes of the wave first.
+
+    ``settings`` are entries of the configuration that transformers' own lacks.
+    """
     with _silence():
         network.save_pretrained(path)
+    if settings:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        (path / "config.json").write_text(json.dumps({**config, **settings}, indent=2), encoding="utf-8")
     (path / "preprocessor_config.json").write_text(json.dumps(dict(preprocessor), indent=2), encoding="utf-8")
 
 
@@ -124,6 +144,6 @@ def _silence() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """What an exception of another library says first, as the end of a sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
+    return " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
