@@ -47,10 +47,11 @@ def fbank(wave: Tensor, *, window: Window = "povey", bins: int = 128, rate: int 
     length, _ = _frame(rate)
     if wave.shape[-1] < length:
         raise UserError(f"a log-mel frame takes {length} samples, and the wave has {wave.shape[-1]}")
-    if wave.device.type == "cpu":
-        # One clip's frames stay in the cache, a batch's do not: see benchmarks/fbank.py.
-        return torch.stack([_fbank(clip, window, bins, rate) for clip in wave])
-    return _fbank(wave, window, bins, rate)
+    with torch.autocast(wave.device.type, enabled=False):  # in a lower precision its low end would be noise
+        if wave.device.type == "cpu":
+            # One clip's frames stay in the cache, a batch's do not: see benchmarks/fbank.py.
+            return torch.stack([_fbank(clip, window, bins, rate) for clip in wave])
+        return _fbank(wave, window, bins, rate)
 
 
 def _fbank(wave: Tensor, window: Window, bins: int, rate: int) -> Tensor:

@@ -240,3 +240,10 @@ def test_the_original_codes_normalised_images_come_out(
 def test_the_original_codes_filters_come_out(golden: Golden) -> None:
     _, tensors = golden("fbank-3clips")
     torch.testing.assert_close(mel_filters().T.float(), tensors["mel_banks"], rtol=0, atol=5e-5)
+
+
+def test_a_lower_precision_around_it_leaves_it_as_it_is(noise: Callable[..., Tensor]) -> None:
+    wave = noise(2, 8000)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = fbank(wave)
+    torch.testing.assert_close(inside, fbank(wave), rtol=0, atol=0)

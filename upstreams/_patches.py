@@ -245,7 +245,9 @@ def log_mel(wave: "Tensor", statistics: Statistics, frames: int) -> "Tensor":
     """
     from torch.nn import functional
 
-    image = _filterbank(functional.pad(wave, (0, max(0, FRAME - wave.shape[-1]))))[:, :frames]
+    from harness.fbank import fbank
+
+    image = fbank(functional.pad(wave, (0, max(0, FRAME - wave.shape[-1]))), window="hanning")[:, :frames]
     return statistics.normalise(functional.pad(image, (0, 0, 0, frames - image.shape[1])))
 
 
@@ -257,21 +259,13 @@ def superb_windows(wave: "Tensor", statistics: Statistics, frames: int) -> "Tens
     """
     from torch.nn import functional
 
-    length = frames * HOP
-    windows = functional.pad(wave, (0, -wave.shape[-1] % length)).reshape(len(wave), -1, length)
-    image = statistics.normalise(_filterbank(windows.flatten(0, 1)))
-    image = functional.pad(image, (0, 0, 0, frames - image.shape[1]))
-    return image.reshape(*windows.shape[:2], frames, BINS)
-
-
-def _filterbank(wave: "Tensor") -> "Tensor":
-    """The authors' log-mel frames, never in a lower precision: their low end would be noise."""
-    import torch
-
     from harness.fbank import fbank
 
-    with torch.autocast(wave.device.type, enabled=False):
-        return fbank(wave, window="hanning")
+    length = frames * HOP
+    windows = functional.pad(wave, (0, -wave.shape[-1] % length)).reshape(len(wave), -1, length)
+    image = statistics.normalise(fbank(windows.flatten(0, 1), window="hanning"))
+    image = functional.pad(image, (0, 0, 0, frames - image.shape[1]))
+    return image.reshape(*windows.shape[:2], frames, BINS)
 
 
 def adapt_positions(table: "Tensor", trained: tuple[int, int], wanted: tuple[int, int]) -> "Tensor":

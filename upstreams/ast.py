@@ -98,15 +98,13 @@ class Ast(FolderUpstream):
 
     def log_mel(self, wave: "Tensor") -> "Tensor":
         """The authors' front end: (clip, sample) to (clip, frame, bin), filled with zeros, then normalised."""
-        import torch
         from torch.nn.functional import pad
 
         from harness.fbank import fbank
 
         length = self.settings["max_length"]
-        with torch.autocast(self.device.type, enabled=False):
-            wave = pad(wave, (0, max(0, FRAME - wave.shape[-1])))
-            image = fbank(wave, window="hanning", bins=self.settings["num_mel_bins"])[:, :length]
+        wave = pad(wave, (0, max(0, FRAME - wave.shape[-1])))
+        image = fbank(wave, window="hanning", bins=self.settings["num_mel_bins"])[:, :length]
         image = pad(image, (0, 0, 0, length - image.shape[1]))
         if self.settings["do_normalize"]:
             image = (image - self.settings["mean"]) / (2 * self.settings["std"])
