@@ -16,7 +16,6 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -181,7 +180,9 @@ class UpstreamSpec:
         if text is not None and (Path(text).exists() or "/" in text or Path(text).suffix):
             return Path(text)
         head = self.label.partition("@")[0]
-        return find(self.cls.published(**self.options), text, label=head, reads=self.cls.reads)
+        own = f"{head}@{' or '.join(map(str.upper, self.cls.reads))}, or use {head}@untrained as a control"
+        otherwise = f"write {f'{self.family}:FOLDER' if self.told_by_folder else own}"
+        return find(self.cls.published(**self.options), text, label=head, otherwise=otherwise)
 
     def load(self, weights: Weights, device: str, dtype: str = "float32") -> Upstream:
         """Build the upstream. ``device`` is ``auto``, ``cpu`` or ``cuda``; ``dtype`` as :attr:`Upstream.dtype`.
@@ -221,15 +222,14 @@ def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
     return chosen
 
 
-def find(source: Source | None, revision: str | None, *, label: str, reads: tuple[str, ...]) -> Path:
-    """The path of published weights, fetched if need be.
+def find(source: Source | None, revision: str | None, *, label: str, otherwise: str) -> Path:
+    """The path of published weights, fetched if need be; ``otherwise`` says what to do where they cannot be had.
 
     Raises:
         UserError: they cannot be had; the sentence says where they are and what to do.
     """
     if revision is not None and not isinstance(source, Hub):
         raise UserError(f"there is no checkpoint {revision!r}, and {label} has no revisions: it is not from the hub")
-    otherwise = f"write {label}@{' or '.join(map(str.upper, reads))}, or use {label}@untrained as a control"
     match source:
         case Path():
             return source
@@ -264,25 +264,17 @@ def _from_hub(source: Hub, revision: str | None, label: str, otherwise: str) -> 
     try:
         if source.filename is not None:
             return Path(hf_hub_download(source.repo, source.filename, revision=revision))
-        return Path(snapshot_download(source.repo, revision=revision, allow_patterns=_wanted(source.repo, revision)))
+        for weights in (SAFETENSORS, PICKLES):  # many repositories hold both; one is enough
+            patterns = [*FOLDER_SETTINGS, *weights]
+            folder = Path(snapshot_download(source.repo, revision=revision, allow_patterns=patterns))
+            if any(path for pattern in weights for path in folder.glob(pattern)):
+                break
+        return folder
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
             f"the weights of {label}, {f'{source.filename} of ' if source.filename else ''}the hub repository "
             f"{source.repo}, cannot be had ({type(error).__name__}): get them and {otherwise}"
         ) from error
-
-
-def _wanted(repo: str, revision: str | None) -> list[str]:
-    """What is fetched of a repository: its weights once, though many hold them in two forms."""
-    from huggingface_hub import list_repo_files
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        names = list_repo_files(repo, revision=revision)
-    except (HfHubHTTPError, OSError):  # without the network the cache says what there is
-        return [*FOLDER_SETTINGS, *SAFETENSORS, *PICKLES]
-    safe = any(fnmatch(name, pattern) for name in names for pattern in SAFETENSORS)
-    return [*FOLDER_SETTINGS, *(SAFETENSORS if safe else PICKLES)]
 
 
 def _folder_digest(folder: Path, digest: Digest) -> str:

@@ -134,7 +134,6 @@ def test_a_repository_is_fetched_whole(folders: Path, monkeypatch: pytest.Monkey
         asked.append((repo, revision))
         return str(folders / "hubert")
 
-    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda *_, **__: ["model.safetensors"])
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     assert load("hf:somebody/model@abc").widths == (32,) * 3
     assert asked == [("somebody/model", "abc")]

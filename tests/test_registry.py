@@ -229,41 +229,25 @@ def test_a_folder_is_refused_where_a_file_is_wanted(
 
 
 @pytest.mark.parametrize(
-    ("there", "fetched", "left"),
-    [
-        (["config.json", "model.safetensors", "pytorch_model.bin"], registry.SAFETENSORS, registry.PICKLES),
-        (["config.json", "model.fp32-00001-of-00002.safetensors", "pytorch_model.bin"], registry.PICKLES, ()),
-        (OSError("no network"), (*registry.SAFETENSORS, *registry.PICKLES), ()),
-    ],
-    ids=["both forms", "another precision beside", "no network"],
+    ("there", "fetched"),
+    [("model.safetensors", [registry.SAFETENSORS]), ("pytorch_model.bin", [registry.SAFETENSORS, registry.PICKLES])],
 )
 def test_a_repository_on_the_hub_is_fetched_with_its_weights_once(
-    family: Callable[..., UpstreamSpec],
-    model_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    there: Any,
-    fetched: tuple[str, ...],
-    left: tuple[str, ...],
+    family: Callable[..., UpstreamSpec], model_folder: Path, monkeypatch: pytest.MonkeyPatch, there: str, fetched: Any
 ) -> None:
+    (model_folder / "model.safetensors").rename(model_folder / there)
     asked: list[Any] = []
-
-    def names(repo: str, **_: Any) -> list[str]:
-        if isinstance(there, OSError):
-            raise there
-        return list(there)
 
     def fetch(repo: str, *, revision: str | None, allow_patterns: list[str]) -> str:
         asked.append((repo, revision, allow_patterns))
         return str(model_folder)
 
-    monkeypatch.setattr(huggingface_hub, "list_repo_files", names)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     weights = family(Hub("somebody/model", revision="pinned")).weights(file_hash)
-    family(Hub("somebody/model", revision="pinned"), "other").weights(file_hash)
     assert weights.kind == "folder"
-    assert [each[:2] for each in asked] == [("somebody/model", "pinned"), ("somebody/model", "other")]
-    assert set(fetched) | {"config.json"} <= set(asked[0][2])
-    assert not set(left) & set(asked[0][2])
+    assert asked == [("somebody/model", "pinned", [*registry.FOLDER_SETTINGS, *patterns]) for patterns in fetched]
+    family(Hub("somebody/model", revision="pinned"), "other").weights(file_hash)
+    assert asked[-1][1] == "other"
 
 
 def test_a_variant_is_picked_by_its_tokens_and_defaults() -> None:

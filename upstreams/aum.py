@@ -84,7 +84,7 @@ class Aum(Upstream):
     )
     card = Card(
         paper="arXiv 2406.03344",
-        licence="none stated (kaistmm's copy of the code: BSD-3-Clause)",
+        licence="none stated",
         training=Training("supervised", ("AudioSet",)),
         homepage=HOMEPAGE,
     )
