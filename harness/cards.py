@@ -51,7 +51,7 @@ class Training:
     ``note`` says what the two words leave out, such as a supervised teacher of a self-supervised model.
     """
 
-    how: Literal["none", "self-supervised", "supervised"] = "none"
+    how: Literal["none", "unknown", "self-supervised", "supervised"] = "none"
     sets: tuple[str, ...] = ()
     note: str = ""
 

@@ -1,10 +1,10 @@
 """Checkpoints from strangers: read the tensors, run nothing."""
 
 import pickle
+import re
 import struct
 import warnings
 import zipfile
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ _DAMAGED = (
 )
 
 
+#: Names that a file may ask for before it is taken to be hostile.
+MOST_NAMES = 200
 #: What it says of a pickle that wants more than tensors: a name to import, or an instruction that torch never writes.
 _CODE = ("GLOBAL", "Unsupported operand", "unsupported protocol", "pickle protocol")
 
@@ -38,17 +40,24 @@ class Foreign:
         return _plain(self)
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    if depth > 32:  # a loop
-        return None
+def _plain(value: Any, opened: dict[int, Any] | None = None) -> Any:
+    opened = {} if opened is None else opened
+    if id(value) in opened:  # each object is opened once, however often it is named; inside itself it is nothing
+        return opened[id(value)]
+    opened[id(value)] = None
+    opened[id(value)] = _open(value, opened)
+    return opened[id(value)]
+
+
+def _open(value: Any, opened: dict[int, Any]) -> Any:
     if isinstance(value, Foreign):
-        value = getattr(value, "state", None) or getattr(value, "arguments", None)
+        return _plain(getattr(value, "state", None) or getattr(value, "arguments", None), opened)
     if isinstance(value, dict):
         for inside in ("_content", "_val"):  # how omegaconf keeps its nodes
             if inside in value:
-                return _plain(value[inside], depth + 1)
-        return {str(name): _plain(each, depth + 1) for name, each in value.items()}
-    return value
+                return _plain(value[inside], opened)
+        return {str(name): _plain(each, opened) for name, each in value.items()}
+    return [_plain(each, opened) for each in value] if isinstance(value, list | tuple) else value
 
 
 def read_checkpoint(path: Path, *, with_objects: bool = False) -> dict[str, Any]:
@@ -61,7 +70,6 @@ def read_checkpoint(path: Path, *, with_objects: bool = False) -> dict[str, Any]
     Raises:
         UserError: the file is missing, damaged, or wants to run code.
     """
-    import torch
     from safetensors.torch import load_file
 
     if not path.is_file():
@@ -69,9 +77,8 @@ def read_checkpoint(path: Path, *, with_objects: bool = False) -> dict[str, Any]
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        stand_ins = _stand_ins(path) if with_objects else nullcontext()
-        with stand_ins, warnings.catch_warnings(action="ignore"):  # it warns of pickles that it then refuses
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # it warns of pickles that it then refuses
+            state = _load_with_stand_ins(path) if with_objects else _load(path)
     except _DAMAGED as error:
         # The same exception says that a file is no pickle and that its pickle calls for more than tensors.
         if isinstance(error, pickle.UnpicklingError) and any(word in str(error) for word in _CODE):
@@ -84,10 +91,26 @@ def read_checkpoint(path: Path, *, with_objects: bool = False) -> dict[str, Any]
     return state
 
 
-def _stand_ins(path: Path) -> AbstractContextManager[None]:
+def _load(path: Path) -> Any:
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _load_with_stand_ins(path: Path) -> Any:
     """Let every class and function that a file asks for, and that torch does not trust, be a :class:`Foreign`."""
     from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-    # torch types the pairs of an object and the name it goes by as bare callables.
-    pairs: Any = [(Foreign, name) for name in get_unsafe_globals_in_checkpoint(path)]
-    return safe_globals(pairs)
+    names = list(get_unsafe_globals_in_checkpoint(path)) if zipfile.is_zipfile(path) else []
+    while True:
+        # torch types the pairs of an object and the name it goes by as bare callables.
+        pairs: Any = [(Foreign, name) for name in names]
+        try:
+            with safe_globals(pairs):
+                return _load(path)
+        except pickle.UnpicklingError as error:
+            # Files in the format before torch 1.6 tell what they ask for one by one.
+            asked = re.search(r"GLOBAL (\S+)", str(error))
+            if asked is None or asked[1] in names or len(names) > MOST_NAMES:
+                raise
+            names.append(asked[1])

@@ -269,6 +269,7 @@ def _badges(experiment: Experiment) -> tuple[str, ...]:
 
 def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
     upstream, spec = experiment.encoder.upstream, experiment.encoder.spec
+    training = upstream.training or spec.card.training
     lengths = [round(piece.seconds * upstream.sample_rate) for piece in experiment.pieces]
     return {
         **experiment.encoder.key,
@@ -282,6 +283,6 @@ def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
         "sample_rate": upstream.sample_rate,
         "paper": spec.card.paper,
         "licence": spec.card.licence,
-        "training": {**asdict(spec.card.training), "sets": list(spec.card.training.sets)},
+        "training": {**asdict(training), "sets": list(training.sets)},
         **upstream.found,
     }

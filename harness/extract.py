@@ -61,7 +61,7 @@ class Encoder:
             "upstream": self.spec.family,
             "options": self.spec.tokens_that_matter(self.weights),
             "weights": self.weights.identity,
-            "revision": self.spec.cls.revision,
+            "revision": self.spec.cls.revision_of(self.weights),
             "revisions": [audio.REVISION, fbank.REVISION, models.REVISION, views.REVISION],
             "recipe": self.recipe.key(),
             "view": str(self.view),
@@ -235,12 +235,12 @@ def _decode(encoder: Encoder, clip: Clip) -> Wave:
 
 
 def _batches(waves: "Mapping[str, Wave]", encoder: Encoder) -> Iterator[list[str]]:
-    """Clips of exactly one length, so that nothing is ever padded, up to :data:`BATCH_SECONDS` together."""
+    """Clips of exactly one length, so that nothing is ever padded to fit, up to :data:`BATCH_SECONDS` together."""
     by_length: dict[int, list[str]] = defaultdict(list)
     for key, wave in waves.items():
         by_length[len(wave)].append(key)
     samples = BATCH_SECONDS[encoder.upstream.device.type] * encoder.upstream.sample_rate
     for length, keys in sorted(by_length.items()):
-        size = max(1, int(samples / length))
+        size = max(1, int(samples / max(length, encoder.upstream.filled)))
         for start in range(0, len(keys), size):
             yield keys[start : start + size]

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from harness.cards import Axis, Card, Source, Variant, Weights
+from harness.cards import Axis, Card, Source, Training, Variant, Weights
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -98,6 +98,10 @@ class Upstream(ABC):
     parameters: int = 0
     #: What was found while loading, such as a detected norm or ignored keys.
     found: Mapping[str, Any] = MappingProxyType({})
+    #: What a checkpoint tells of its own training, over the card: a head of labels, for one.
+    training: Training | None = None
+    #: Samples that every clip is filled to, however short: what it really costs in a batch.
+    filled: int = 0
     #: ``float32``, or one of :attr:`dtypes`: then matrix products and convolutions run in it, features stay float32.
     dtype: str = "float32"
 
@@ -115,6 +119,11 @@ class Upstream(ABC):
         ``variant`` picks."""
         picked = options.get("variant", next(iter(cls.variants), ""))
         return cls.variants[picked].source if picked in cls.variants else None
+
+    @classmethod
+    def revision_of(cls, weights: Weights) -> str:
+        """The revision of what runs these weights; known without loading them."""
+        return cls.revision
 
     def save(self, path: Path) -> None:
         """Write the weights in the form in which they are published, which :attr:`reads` names.
@@ -173,7 +182,8 @@ class Upstream(ABC):
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             if self.device.type == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+                # For the whole process: threads share the flag, so none may put it back while another computes.
+                torch.backends.cudnn.allow_tf32 = False
             if self.dtype != "float32":
                 stack.enter_context(torch.autocast(self.device.type, getattr(torch, self.dtype)))
             yield

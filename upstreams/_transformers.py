@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
 #: Learned in pre-training and without any part in the features: it may be absent.
 UNUSED = r"masked_spec_embed$"
-#: Settings that pick code, a kernel from the hub or another computation than the class's own: a folder has no say.
-NO_SAY = r"_|auto_map$|(attn|experts)_implementation$|quantization_config$|per_layer_config$|tie_last_hidden_states$"
+#: Settings that pick code, a kernel from the hub, another file of weights, or another computation or form of output
+#: than the class's own: a folder has no say in them.
+NO_SAY = (
+    r"(_.*|auto_map|(attn|experts)_implementation|quantization_config|per_layer_config|tie_last_hidden_states"
+    r"|return_dict|output_(attentions|hidden_states)|transformers_weights)$"
+)
 #: What transformers raises on files that are damaged or no weights, and on networks that cannot be built.
-BROKEN = (RuntimeError, OSError, ValueError, TypeError, EOFError, LookupError, AttributeError, ZeroDivisionError)
+BROKEN = (
+    *(RuntimeError, ImportError, OSError, ValueError, TypeError, EOFError, LookupError, AttributeError),
+    ZeroDivisionError,
+)
 
 
 def read_json(weights: Weights, name: str) -> dict[str, Any]:
@@ -61,7 +68,7 @@ def read_config(weights: Weights, model: str, *, types: tuple[str, ...]) -> Any:
         try:
             settings = {key: value for key, value in found.items() if not re.match(NO_SAY, key)}
             return getattr(transformers, model).config_class(**settings)
-        except (StrictDataclassError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (StrictDataclassError, *BROKEN) as error:
             raise UserError(f"config.json of {weights.label} makes no {model}: {first_line(error)}") from error
 
 

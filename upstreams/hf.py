@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cards import Axis, Card, Hub, Source, Weights
+from harness.cards import Axis, Card, Hub, Source, Training, Weights
 from harness.errors import UserError
 from harness.models import Layers, Upstream
 
@@ -22,7 +22,7 @@ OWN = {
 }
 FACTS = (
     *("sample_rate", "normalise", "padding_changes_output", "widths", "final_width", "frame_rate", "frame_offset"),
-    *("shortest", "longest", "parameters", "found", "dtypes"),
+    *("shortest", "longest", "filled", "parameters", "found", "training", "dtypes"),
 )
 
 
@@ -34,16 +34,13 @@ class HuggingFace(Upstream):
     """
 
     axes = (Axis("model", text=True, detected=True),)
-    card = Card(paper="see the model's page", licence="see the model's page", homepage="https://huggingface.co")
+    card = Card("see the model's page", "see the model's page", Training("unknown"), "https://huggingface.co")
     reads = ("folder",)
     revision = "1"
 
     def __init__(self, weights: Weights, device: "torch.device", *, model: str) -> None:
-        from ._transformers import read_json
-
         super().__init__(weights, device)
-        kind = str(read_json(weights, "config.json").get("model_type"))
-        cls = import_module(f".{OWN[kind]}", __package__).UPSTREAM if kind in OWN else _any_encoder(kind, weights)
+        kind, cls = _of(weights)
         if weights.trained:
             self.inner: Upstream = cls(weights, device)
         else:
@@ -67,6 +64,11 @@ class HuggingFace(Upstream):
             raise UserError(f"there is no folder {model!r}, and a repository is written hf:ORG/NAME")
         return Hub(model)
 
+    @classmethod
+    def revision_of(cls, weights: Weights) -> str:
+        """Its own, and that of the upstream that runs the folder's type of model."""
+        return f"{cls.revision}, {_of(weights)[1].revision}"
+
     def forward(self, wave: "Tensor") -> Layers:
         """As the upstream of that type of model does."""
         return self.inner.forward(wave)
@@ -76,17 +78,22 @@ class HuggingFace(Upstream):
         self.inner.save(path)
 
 
-def _any_encoder(kind: str, weights: Weights) -> type[Upstream]:
+def _of(weights: Weights) -> tuple[str, type[Upstream]]:
+    """A folder's type of model, and the upstream that runs it."""
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
     from ._encoder import AnyEncoder
+    from ._transformers import read_json
 
+    kind = str(read_json(weights, "config.json").get("model_type"))
+    if kind in OWN:
+        return kind, import_module(f".{OWN[kind]}", __package__).UPSTREAM
     if kind not in MODEL_MAPPING_NAMES or not weights.path or not (weights.path / "preprocessor_config.json").exists():
         raise UserError(
             f"{weights.label} holds a model of the type {kind!r}, which is no audio encoder of transformers, or it "
             "lacks preprocessor_config.json, which says what becomes of the wave"
         )
-    return AnyEncoder
+    return kind, AnyEncoder
 
 
 def _untrained(weights: Weights, kind: str, folder: Path) -> Weights:
