@@ -1,9 +1,9 @@
 """ARMHuBERT against loops in double precision and transformers' HuBERT, and its behaviour on any file and any clip."""
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,41 +14,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness import testing
-from harness.cards import Hub, Weights
+from harness.cards import Hub
 from harness.models import Layers
 from harness.registry import UpstreamSpec
 from harness.upstreams import armhubert
 from harness.upstreams._armhubert import SMALL, STRIDES, ArmHubert, Config, published
 
-Noise = Callable[..., Tensor]
-Refused = Callable[[str], AbstractContextManager[None]]
-State = dict[str, Any]
-Save = Callable[..., Path]
+from checkpoints import Save, Shapes, State, load, saved, untrained
+from reference import Noise, Refused, assert_close, assert_layers_close, layers_of
 
-#: Asks for the small network with seeded weights.
-UNTRAINED = Weights("untrained", "untrained", "untrained-0", small=True)
 #: HuBERT's own convolutions, whose width is not the blocks'.
 HUBERT = (*[(16, 10)], *[(16, 3)] * 4, *[(16, 2)] * 2)
 #: Which blocks reuse attention: as published; none; and others than published.
 PATTERNS = [(False, True, False, True), (False, False, False), (False, True, True, False, True)]
 
 
-def load(name: str) -> Any:
-    """The upstream of a name, as the commands find it."""
-    spec = UpstreamSpec.parse(name)
-    return spec.load(spec.weights(lambda path: f"the hash of {path.name}"), "cpu")
-
-
-def untrained() -> Any:
-    """The small network with seeded weights."""
-    return UpstreamSpec.parse("armhubert").load(UNTRAINED, "cpu")
-
-
-def shapes(config: Config) -> dict[str, tuple[int, ...]]:
+def shapes(config: Config) -> Shapes:
     """The keys of a published student and their shapes, by the authors' code."""
     width, inner = config.width, config.inner
     channels = [1, *(channels for channels, _ in config.convolutions)]
-    keys: dict[str, tuple[int, ...]] = {
+    keys: Shapes = {
         f"feature_extractor.conv_layers.{i}.0.weight": (out, channels[i], kernel)
         for i, (out, kernel) in enumerate(config.convolutions)
     }
@@ -78,7 +63,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return keys
 
 
-def student(config: Config = SMALL, seed: int = 0) -> dict[str, Tensor]:
+def student(config: Config = SMALL, seed: int = 0) -> State:
     """A student's random weights, with attention far from even."""
     random = torch.Generator().manual_seed(seed)
     state = {}
@@ -94,7 +79,7 @@ def student(config: Config = SMALL, seed: int = 0) -> dict[str, Tensor]:
     return state
 
 
-def container(state: Mapping[str, Tensor], heads: int | None = SMALL.heads, **settings: object) -> State:
+def container(state: Mapping[str, Tensor], heads: int | None = SMALL.heads, **settings: object) -> dict[str, Any]:
     """A checkpoint as the authors' training leaves it; without settings if there are no heads."""
     cfg = {"train": {"gpus": 2}, "distiller": {"encoder_attention_heads": heads, "layer_norm_first": False, **settings}}
     teacher = {"teacher_model.model.mask_emb": torch.ones(3), "teacher_model.model.layer_norm.weight": torch.ones(5)}
@@ -108,27 +93,13 @@ def container(state: Mapping[str, Tensor], heads: int | None = SMALL.heads, **se
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
     """Writes a checkpoint and gives its path."""
-
-    def write(contents: Mapping[Any, Any] | None = None) -> Path:
-        path = tmp_path / "small.ckpt"
-        torch.save(container(student()) if contents is None else contents, path)
-        return path
-
-    return write
+    return partial(saved, tmp_path / "small.ckpt")
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of three blocks, 48 wide, of which the second reuses attention."""
-    path = tmp_path_factory.mktemp("weights") / "small.ckpt"
-    torch.save(container(student()), path)
-    return path
-
-
-def assert_close(got: Tensor, wanted: Tensor, worst: float) -> None:
-    """A bound on the differences, in units of the largest reference value where that is above 1."""
-    assert got.shape == wanted.shape
-    assert float((got - wanted).abs().max()) <= worst * max(1.0, float(wanted.abs().max()))
+    return saved(tmp_path_factory.mktemp("weights") / "small.ckpt", container(student()))
 
 
 # The arithmetic, against loops in double precision and another implementation.
@@ -295,11 +266,8 @@ def test_without_reuse_it_is_transformers_hubert(save: Save, noise: Noise, sampl
     hubert.load_state_dict({name: state[key] for name, key in keys.items()})
     wave = noise(2, samples)
     with torch.no_grad():
-        wanted = hubert(wave, output_hidden_states=True)
-    layers = load(f"armhubert@{save(container(state))}").encode(wave)
-    for layer, stream in zip(layers.hidden, wanted.hidden_states, strict=True):
-        assert_close(layer, stream, 1e-5)
-    assert_close(layers.final, wanted.last_hidden_state, 1e-5)
+        wanted = layers_of(hubert(wave, output_hidden_states=True))
+    assert_layers_close(load(f"armhubert@{save(container(state))}").encode(wave), wanted, 1e-5)
 
 
 def test_final_is_the_last_blocks_projection(small: Path, noise: Noise) -> None:
@@ -405,8 +373,7 @@ def test_other_blocks_projections_and_the_mask_have_no_part(save: Save, small: P
     unused = {"mask_emb", *(f"proj_head.{i}.lin_proj.{part}" for i in range(2) for part in ("weight", "bias"))}
     without = {name: tensor for name, tensor in student().items() if name not in unused}
     got, wanted = (load(f"armhubert@{path}").encode(noise(1, 4000)) for path in (save(container(without)), small))
-    for (_, one), (_, other) in zip(got.named(), wanted.named(), strict=True):
-        assert torch.equal(one, other)
+    assert_layers_close(got, wanted, 0.0)
 
 
 def test_half_precision_weights_are_read_in_single(save: Save, noise: Noise) -> None:
@@ -414,12 +381,12 @@ def test_half_precision_weights_are_read_in_single(save: Save, noise: Noise) -> 
     assert upstream.encode(noise(1, 4000)).final.dtype == torch.float32
 
 
-def without(*parts: str) -> State:
+def without(*parts: str) -> dict[str, Any]:
     """A checkpoint that lacks what has one of these in its name."""
     return container({name: x for name, x in student().items() if not any(part in name for part in parts)})
 
 
-def altered(**changes: object) -> State:
+def altered(**changes: object) -> dict[str, Any]:
     """A checkpoint in which some of the student's tensors are something else."""
     contents = container(student())
     contents["state_dict"] |= {f"student_model.{name.replace('__', '.')}": value for name, value in changes.items()}
@@ -463,7 +430,9 @@ WEIGHT = "feature_extractor__conv_layers__{}__0__weight"
         (container(student(), crop_seq_to_multiple=2), "crop_seq_to_multiple is not 1"),
     ],
 )
-def test_a_file_that_is_no_students_is_refused(save: Save, refused: Refused, contents: State, pattern: str) -> None:
+def test_a_file_that_is_no_students_is_refused(
+    save: Save, refused: Refused, contents: dict[str, Any], pattern: str
+) -> None:
     with refused(pattern):
         load(f"armhubert@{save(contents)}")
 
@@ -513,8 +482,7 @@ def test_the_wave_goes_in_as_it_is(small: Path, noise: Noise) -> None:
 def test_a_batch_is_what_its_clips_are_alone(small: Path, noise: Noise) -> None:
     upstream, waves = load(f"armhubert@{small}"), noise(3, 12_000)
     alone = Layers.join([upstream.encode(wave[None]) for wave in waves], dim=0)
-    for (_, got), (_, wanted) in zip(upstream.encode(waves).named(), alone.named(), strict=True):
-        assert_close(got, wanted, 1e-5)
+    assert_layers_close(upstream.encode(waves), alone, 1e-5)
 
 
 def test_a_batch_above_the_limit_is_encoded_in_turns(
@@ -532,8 +500,7 @@ def test_a_batch_above_the_limit_is_encoded_in_turns(
     monkeypatch.setattr(armhubert, "MOST_LOGITS", 2 * 4 * 37**2)
     got = upstream.encode(waves)
     assert seen == [2, 1]
-    for (_, one), (_, other) in zip(got.named(), wanted.named(), strict=True):
-        assert_close(one, other, 1e-5)
+    assert_layers_close(got, wanted, 1e-5)
 
 
 def test_a_clip_above_the_limit_is_cut_in_equal_windows(small: Path, noise: Noise) -> None:
@@ -542,8 +509,7 @@ def test_a_clip_above_the_limit_is_cut_in_equal_windows(small: Path, noise: Nois
     wave = noise(1, upstream.longest + 2)
     half = len(wave[0]) // 2
     windows = Layers.join([upstream.encode(wave[:, :half]), upstream.encode(wave[:, half:])], dim=1)
-    for (_, got), (_, wanted) in zip(upstream.encode_in_windows(wave).named(), windows.named(), strict=True):
-        assert_close(got, wanted, 1e-5)
+    assert_layers_close(upstream.encode_in_windows(wave), windows, 1e-5)
 
 
 def test_the_time_of_the_first_frame_is_its_centre(small: Path) -> None:
@@ -552,7 +518,7 @@ def test_the_time_of_the_first_frame_is_its_centre(small: Path) -> None:
 
 
 def test_nothing_in_it_is_trained(small: Path) -> None:
-    for network in (untrained().network, load(f"armhubert@{small}").network):
+    for network in (untrained("armhubert").network, load(f"armhubert@{small}").network):
         assert not network.training
         assert not any(parameter.requires_grad for parameter in network.parameters())
 
@@ -561,12 +527,11 @@ def test_the_untrained_control_is_the_same_every_time() -> None:
     states = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        states.append(untrained().network.state_dict())
+        states.append(untrained("armhubert").network.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 @pytest.mark.parametrize("check", testing.CHECKS)
 def test_it_keeps_the_contract(check: str) -> None:
-    subject = testing.Subject(UpstreamSpec.parse("armhubert@untrained"), UNTRAINED, quick=True)
-    finding = testing.examine(subject, check)
+    finding = testing.examine(testing.Subject.of("armhubert@untrained", quick=True), check)
     assert not finding.change, finding

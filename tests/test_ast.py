@@ -1,7 +1,7 @@
 """AST against transformers' own, from folders that hold a classifier too."""
 
 import json
-from collections.abc import Callable
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from torch import Tensor
 
-import harness
-
-Noise = Callable[..., Tensor]
+from checkpoints import change, load, perturb
+from reference import Noise, moved_by_a_click
 
 ROWS, COLUMNS, WIDTH = 12, 8, 32
 FRAMES = 10 * (COLUMNS - 1) + 16
@@ -33,9 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small"
     config = transformers.ASTConfig(**SIZES)
     model = transformers.ASTForAudioClassification(config)
-    with torch.no_grad():
-        for seed, parameter in enumerate(model.parameters()):
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)), alpha=0.1)
+    perturb(model)
     model.save_pretrained(path)
     settings = {"feature_extractor_type": "ASTFeatureExtractor", "sampling_rate": 16_000, "num_mel_bins": 128}
     (path / "preprocessor_config.json").write_text(json.dumps(settings | SETTINGS | {"do_normalize": True}))
@@ -49,7 +45,7 @@ def network(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def upstream(folder: Path) -> Any:
-    return harness.upstream(f"ast@{folder}", device="cpu")
+    return load(f"ast@{folder}")
 
 
 @pytest.mark.parametrize("freq", ["mean", "concat"])
@@ -57,7 +53,7 @@ def upstream(folder: Path) -> Any:
 def test_the_layers_are_transformers_own(
     folder: Path, network: Any, freq: str, samples: int, columns: int, noise: Noise
 ) -> None:
-    upstream: Any = harness.upstream(f"ast:{freq}@{folder}", device="cpu")
+    upstream = load(f"ast:{freq}@{folder}")
     wave = noise(2, samples)
     with torch.no_grad():
         output = network(upstream.log_mel(wave), output_hidden_states=True)
@@ -71,7 +67,7 @@ def test_the_layers_are_transformers_own(
 
 
 def test_only_the_last_norm_lies_between_the_last_layer_and_final(network: Any, upstream: Any, noise: Noise) -> None:
-    upstream = harness.upstream(f"ast:concat@{upstream.weights.path}", device="cpu")
+    upstream = load(f"ast:concat@{upstream.weights.path}")
     layers = upstream.encode(noise(1, LONGEST))
     last, final = (each.unflatten(-1, (ROWS, WIDTH)) for each in (layers.hidden[-1], layers.final))
     torch.testing.assert_close(network.layernorm(last), final)
@@ -94,11 +90,8 @@ def test_images_are_filled_before_they_are_normalised(upstream: Any, noise: Nois
 
 
 def test_a_folder_may_leave_its_images_as_they_are(folder: Path, upstream: Any, tmp_path: Path, noise: Noise) -> None:
-    for file in folder.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    settings = json.loads((folder / "preprocessor_config.json").read_text()) | {"do_normalize": False}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    raw: Any = harness.upstream(f"ast@{tmp_path}", device="cpu")
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    raw: Any = load(f"ast@{change(tmp_path, 'preprocessor_config.json', do_normalize=False)}")
     wave = noise(1, 5000)
     torch.testing.assert_close((raw.log_mel(wave) + 5) / 8, upstream.log_mel(wave))
 
@@ -111,8 +104,6 @@ def test_the_classifier_is_left_out_and_named(network: Any, upstream: Any) -> No
 def test_a_click_moves_the_patches_that_are_centred_on_it(upstream: Any, noise: Noise) -> None:
     wave = noise(1, LONGEST)
     for column in (1, 4, 6):
-        clicked = wave.clone()
-        clicked[0, 1600 * column + 1400] += 3
-        moved = (upstream.encode(clicked).hidden[0] - upstream.encode(wave).hidden[0]).norm(dim=-1)[0]
+        moved = moved_by_a_click(upstream, wave, 1600 * column + 1400)
         assert upstream.frame_offset + column / upstream.frame_rate == Fraction(1600 * column + 1400, 16_000)
         assert int(moved.argmax()) == column

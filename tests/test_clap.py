@@ -1,8 +1,7 @@
 """CLAP's audio tower against transformers' own, from folders that hold the text tower too."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ import torch
 import transformers
 from torch import Tensor
 
-import harness
-
-Noise = Callable[..., Tensor]
-Refused = Callable[[str], AbstractContextManager[None]]
+from checkpoints import change, load, perturb
+from reference import Noise, moved_by_a_click
 
 #: Two seconds: 201 log-mel frames of 16 bins, stretched to 256 and cut in 4 strips of 64.
 LONGEST = 2 * 48_000
@@ -45,21 +42,15 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
         model = transformers.ClapModel(
             transformers.ClapConfig(text_config=TEXT, audio_config=tower, projection_dim=16)
         ).eval()
-        with torch.no_grad():
-            for seed, parameter in enumerate(model.parameters()):
-                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)), alpha=0.1)
-            norm = model.audio_model.audio_encoder.batch_norm
-            norm.running_mean -= 20
-            norm.running_var *= 50
+        perturb(model)
+        norm = model.audio_model.audio_encoder.batch_norm
+        norm.running_mean -= 20
+        norm.running_var *= 50
         paths[fused] = root / ("fused" if fused else "unfused")
         model.save_pretrained(paths[fused])
         settings = SETTINGS | BAND | {"padding": "repeatpad", "truncation": "fusion" if fused else "rand_trunc"}
         (paths[fused] / "preprocessor_config.json").write_text(json.dumps(settings | {"top_db": None}))
     return paths
-
-
-def load(folder: Path) -> Any:
-    return harness.upstream(f"clap@{folder}", device="cpu")
 
 
 def images_of(folder: Path, wave: Tensor, **settings: Any) -> Tensor:
@@ -84,7 +75,7 @@ def in_time(maps: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("samples", [1, 20_000, LONGEST])
 def test_the_layers_are_transformers_own(folders: dict[bool, Path], fused: bool, samples: int, noise: Noise) -> None:
-    upstream, wave = load(folders[fused]), noise(2, samples)
+    upstream, wave = load(f"clap@{folders[fused]}"), noise(2, samples)
     tower = transformers.ClapModel.from_pretrained(folders[fused]).audio_model.eval()
     images = upstream.log_mel(wave)[:, None].expand(-1, 4 if fused else 1, -1, -1)
     with torch.no_grad():
@@ -106,11 +97,8 @@ def test_the_layers_are_transformers_own(folders: dict[bool, Path], fused: bool,
 def test_the_front_end_is_the_authors(
     folders: dict[bool, Path], tmp_path: Path, fused: bool, padding: str, noise: Noise
 ) -> None:
-    for file in folders[fused].iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    settings = json.loads((tmp_path / "preprocessor_config.json").read_text()) | {"padding": padding}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    upstream = load(tmp_path)
+    shutil.copytree(folders[fused], tmp_path, dirs_exist_ok=True)
+    upstream = load(f"clap@{change(tmp_path, 'preprocessor_config.json', padding=padding)}")
     for samples in (1, 1000, 40_000, 60_000, LONGEST):
         wave = noise(2, samples)
         theirs = images_of(tmp_path, wave)
@@ -122,13 +110,13 @@ def test_a_pure_tone_in_silence_is_heard_as_the_authors_do(folders: dict[bool, P
     tone = 0.5 * torch.sin(2 * torch.pi * 1000 / 48_000 * torch.arange(LONGEST))[None]
     theirs = images_of(folders[False], tone)[:, 0]
     assert theirs.max() - theirs.min() > 100
-    assert (load(folders[False]).log_mel(tone) - theirs).abs().max() < 0.1
+    assert (load(f"clap@{folders[False]}").log_mel(tone) - theirs).abs().max() < 0.1
 
 
 def test_nothing_is_random(folders: dict[bool, Path], noise: Noise) -> None:
     wave = noise(2, LONGEST + 9000)
     for fused in (False, True):
-        upstream, answers = load(folders[fused]), []
+        upstream, answers = load(f"clap@{folders[fused]}"), []
         for seed in (1, 2):
             np.random.seed(seed)
             torch.manual_seed(seed)
@@ -137,32 +125,30 @@ def test_nothing_is_random(folders: dict[bool, Path], noise: Noise) -> None:
 
 
 def test_the_images_for_longer_clips_have_no_part(folders: dict[bool, Path], noise: Noise) -> None:
-    upstream, wave = load(folders[True]), noise(1, 20_000)
+    upstream, wave = load(f"clap@{folders[True]}"), noise(1, 20_000)
     before = upstream.encode(wave).final
     upstream.tower.audio_encoder.patch_embed.mel_conv2d.weight.fill_(7)
     assert torch.equal(upstream.encode(wave).final, before)
 
 
 def test_a_repeated_clip_keeps_the_frames_of_its_first_time(folders: dict[bool, Path], noise: Noise) -> None:
-    upstream = load(folders[False])
+    upstream = load(f"clap@{folders[False]}")
     assert upstream.frame_rate == 16 / (Fraction(256, 255) * 2)
     for samples, frames in ((1, 1), (6000, 1), (6030, 2), (24_000, 4), (48_000, 8), (LONGEST, 16), (LONGEST + 9, 16)):
         assert upstream.encode(noise(1, samples)).final.shape[1] == frames
 
 
 def test_the_text_tower_is_left_out_and_named(folders: dict[bool, Path]) -> None:
-    upstream, model = load(folders[False]), transformers.ClapModel.from_pretrained(folders[False])
+    upstream, model = load(f"clap@{folders[False]}"), transformers.ClapModel.from_pretrained(folders[False])
     assert upstream.parameters == sum(parameter.numel() for parameter in model.audio_model.parameters())
     named = {key.partition(".")[0] for key in upstream.found["ignored keys"]}
     assert named == {"text_model", "text_projection", "logit_scale_a", "logit_scale_t"}
 
 
 def test_a_click_moves_the_frame_that_is_centred_on_it(folders: dict[bool, Path], noise: Noise) -> None:
-    upstream, wave = load(folders[False]), noise(1, LONGEST)
+    upstream, wave = load(f"clap@{folders[False]}"), noise(1, LONGEST)
     for frame in (2, 7, 13):
         centre = upstream.frame_offset + frame / upstream.frame_rate
-        clicked = wave.clone()
-        clicked[0, round(centre * 48_000)] += 3
-        moved = (upstream.encode(clicked).hidden[0] - upstream.encode(wave).hidden[0]).norm(dim=-1)[0]
+        moved = moved_by_a_click(upstream, wave, round(centre * 48_000))
         assert abs(centre - Fraction(frame * 2 + 1, 16)) < Fraction(1, 100)
         assert int(moved.argmax()) == frame

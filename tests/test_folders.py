@@ -1,9 +1,7 @@
 """What the upstreams share that read a front end's settings from a folder: the contract, and every way to spoil one."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 import harness
-from harness.cards import Weights
-from harness.models import Layers
 from harness.registry import UpstreamSpec
 from harness.testing import CHECKS, Subject, examine
 
-Noise = Callable[..., Tensor]
-Refused = Callable[[str], AbstractContextManager[None]]
+from checkpoints import change, untrained
+from reference import Noise, Refused, assert_layers_close
 
 FAMILIES = ("whisper", "ast", "clap", "encodec", "dac", "wav2vec2_bert")
 #: Tokens that take another path through the code.
@@ -47,8 +42,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def save(family: str) -> Path:
         folder = tmp_path_factory.mktemp("folders") / family
         folder.mkdir()
-        spec = UpstreamSpec.parse(f"{family}@untrained")
-        spec.load(Weights("untrained", small=True), "cpu").save(folder)
+        untrained(family).save(folder)
         return folder
 
     return save
@@ -56,20 +50,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def changed(saved: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
-    """Gives a copy of a family's folder with other settings in one of its files; None takes a setting away."""
+    """Gives a copy of a family's folder with other settings for the front end."""
 
-    def change(family: str, name: str = "preprocessor_config.json", **settings: Any) -> Path:
-        folder = tmp_path / "changed"
-        shutil.copytree(saved(family), folder)
-        content = json.loads((folder / name).read_text()) | settings
-        (folder / name).write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
-        return folder
+    def make(family: str, **settings: Any) -> Path:
+        return change(shutil.copytree(saved(family), tmp_path / "changed"), "preprocessor_config.json", **settings)
 
-    return change
-
-
-def same(one: Layers, two: Layers) -> bool:
-    return all(torch.equal(a, b) for (_, a), (_, b) in zip(one.named(), two.named(), strict=True))
+    return make
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -102,7 +88,7 @@ def test_a_folder_without_settings_is_read_as_published_and_says_so(
     assert upstream.found["as published"] == sorted(upstream.found["front end"])
     if family != "ast":  # whose small image is of no published length
         assert upstream.found["front end"] == whole.found["front end"]
-    assert same(upstream.encode(noise(1, 9000)), whole.encode(noise(1, 9000)))
+    assert_layers_close(upstream.encode(noise(1, 9000)), whole.encode(noise(1, 9000)), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +140,7 @@ def test_weights_as_torch_once_wrote_them_give_the_same(
     torch.save(state, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     old, new = (harness.upstream(f"{family}@{each}", device="cpu") for each in (folder, saved(family)))
-    assert same(old.encode(noise(1, 9000)), new.encode(noise(1, 9000)))
+    assert_layers_close(old.encode(noise(1, 9000)), new.encode(noise(1, 9000)), 0.0)
 
 
 @pytest.mark.parametrize(

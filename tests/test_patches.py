@@ -1,8 +1,8 @@
 """What SSAST and SSAMBA share: images of any clip, patches in time, position tables, files."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.cards import Weights
 from harness.fbank import fbank
 from harness.models import Layers
-from harness.registry import UpstreamSpec
 from harness.upstreams import _patches
 from harness.upstreams._patches import Statistics, adapt_positions, log_mel, superb_windows
 
-Noise = Callable[..., Tensor]
-Refused = Callable[[str], AbstractContextManager[None]]
+from checkpoints import load, untrained
+from reference import Noise, Refused, assert_close, assert_layers_close, in_windows
 
 #: The log-mel frames of a patch and the stride, by name.
 CUTS = {
@@ -38,20 +36,11 @@ every_cut = pytest.mark.parametrize(("name", "patch", "stride"), [(name, *cut) f
 every_family = pytest.mark.parametrize("name", FAMILIES)
 
 
-@cache
-def small(name: str) -> Any:
-    """A small random network of a name."""
-    return UpstreamSpec.parse(name).load(Weights("untrained", "untrained", "untrained-0", small=True), "cpu")
+small = cache(untrained)
 
 
 def with_tokens(name: str, *tokens: str) -> Any:
     return small(name + ("-" if ":" in name else ":") + "-".join(tokens))
-
-
-def assert_close(got: Tensor, wanted: Tensor, worst: float) -> None:
-    """A bound on the differences, in units of the largest wanted value where that is above 1."""
-    assert got.shape == wanted.shape
-    assert float((got - wanted).abs().max()) <= worst * max(1.0, float(wanted.abs().max()))
 
 
 @contextmanager
@@ -121,8 +110,7 @@ def test_silence_gives_finite_layers(name: str) -> None:
 def test_a_batch_is_what_its_clips_are_alone(noise: Noise, name: str) -> None:
     upstream, waves = small(name), noise(3, 12_000)
     alone = Layers.join([upstream.encode(wave[None]) for wave in waves], dim=0)
-    for (_, got), (_, wanted) in zip(upstream.encode(waves).named(), alone.named(), strict=True):
-        assert_close(got, wanted, 1e-5)
+    assert_layers_close(upstream.encode(waves), alone, 1e-5)
 
 
 @pytest.mark.parametrize("name", ["ssast", "ssast:s10", "ssamba", "ssamba:s10"])
@@ -145,13 +133,7 @@ def test_frames_have_one_row_to_concatenate(noise: Noise) -> None:
 def test_a_long_clip_is_normalised_whole_and_its_windows_join(noise: Noise, name: str, samples: int) -> None:
     upstream, wave = small(name), noise(1, samples)
     assert upstream.longest == 164_080
-    count = -(-samples // upstream.longest)
-    length = -(-samples // count)
-    starts = [round(i * (samples - length) / (count - 1)) for i in range(count)]
-    whole = upstream.normalise(wave)
-    wanted = Layers.join([upstream.forward(whole[:, s : s + length]) for s in starts], dim=1)
-    for (_, got), (_, layer) in zip(upstream.encode_in_windows(wave, 1).named(), wanted.named(), strict=True):
-        assert_close(got, layer, 1e-5)
+    assert_layers_close(upstream.encode_in_windows(wave, 1), in_windows(upstream, wave), 1e-5)
 
 
 @every_family
@@ -302,11 +284,9 @@ def test_a_larger_image_stretches_the_position_table(
 def test_what_is_saved_gives_the_same_bits(tmp_path: Path, noise: Noise, name: str) -> None:
     upstream, wave, path = small(name), noise(1, 8000), tmp_path / "saved.pth"
     upstream.save(path)
-    spec = UpstreamSpec.parse(f"{name}@{path}")
-    again = spec.load(spec.weights(lambda path: "a hash"), "cpu")
+    again = load(f"{name}@{path}")
     assert (again.longest, again.parameters) == (upstream.longest, upstream.parameters)
-    for (_, got), (_, wanted) in zip(again.encode(wave).named(), upstream.encode(wave).named(), strict=True):
-        torch.testing.assert_close(got, wanted, rtol=0, atol=0)
+    assert_layers_close(again.encode(wave), upstream.encode(wave), 0.0)
 
 
 @every_family
@@ -332,7 +312,7 @@ def test_the_untrained_control_is_the_same_every_time(noise: Noise, name: str) -
     wave, finals = noise(1, 4000), []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        finals.append(small.__wrapped__(name).encode(wave).final)
+        finals.append(untrained(name).encode(wave).final)
     torch.testing.assert_close(*finals, rtol=0, atol=0)
 
 
@@ -341,7 +321,7 @@ def test_the_untrained_control_leaves_other_random_numbers_alone(name: str) -> N
     torch.manual_seed(5)
     wanted = torch.rand(4)
     torch.manual_seed(5)
-    small.__wrapped__(name)
+    untrained(name)
     torch.testing.assert_close(torch.rand(4), wanted, rtol=0, atol=0)
 
 

@@ -1,101 +1,74 @@
 """SSAMBA against the original code's values, and its behaviour on any file and any clip."""
 
-import json
 import math
 import re
-import zlib
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import huggingface_hub
-import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.fbank import fbank
-from harness.models import Layers
 from harness.registry import UpstreamSpec
 from harness.upstreams import ssamba
 from harness.upstreams._patches import IGNORED, Statistics, grid_of, log_mel
 from harness.upstreams._vim import Mixer, Shape, Vim
 
-Golden = Callable[[str], tuple[Mapping[str, Any], dict[str, Tensor]]]
-Noise = Callable[..., Tensor]
-Refused = Callable[[str], AbstractContextManager[None]]
-State = dict[str, Tensor]
+from checkpoints import (
+    Save,
+    Shapes,
+    State,
+    fill,
+    filled,
+    load,
+    masked_prediction,
+    mixer_shapes,
+    reference_weights,
+    saved,
+)
+from reference import (
+    Golden,
+    Noise,
+    Numbers,
+    Refused,
+    Tones,
+    assert_close,
+    assert_layers_close,
+    assert_within,
+    clips_of,
+    in_windows,
+    read_json,
+)
 
 
-def load(name: str) -> Any:
-    """The upstream of a name, as the commands find it."""
-    spec = UpstreamSpec.parse(name)
-    return spec.load(spec.weights(lambda path: f"the hash of {path.name}"), "cpu")
-
-
-def shapes(width: int, depth: int, columns: int, *, centred: bool = True) -> dict[str, tuple[int, ...]]:
-    """The keys of a published file and their shapes; its position table is ``columns`` patches long."""
-    inner, rank = 2 * width, math.ceil(width / 16)
+def shapes(width: int, depth: int, columns: int, *, centred: bool = True) -> Shapes:
+    """The keys of a published file's network and their shapes; its position table is ``columns`` patches long."""
     norm = {"weight": (width,)} | ({"bias": (width,)} if centred else {})
-    mixer: dict[str, tuple[int, ...]] = {
-        "in_proj.weight": (2 * inner, width),
-        "out_proj.weight": (width, inner),
-    }
-    for side in ("", "_b"):
-        mixer |= {f"conv1d{side}.weight": (inner, 1, 4), f"conv1d{side}.bias": (inner,)}
-        mixer |= {f"x_proj{side}.weight": (rank + 32, inner), f"D{side}": (inner,)}
-        mixer |= {f"dt_proj{side}.weight": (inner, rank), f"dt_proj{side}.bias": (inner,)}
-        mixer |= {f"A{side}_log": (inner, 16)}
-    keys: dict[str, tuple[int, ...]] = {
-        "mask_embed": (1, 1, width),
-        "v.cls_token": (1, 1, width),
-        "v.pos_embed": (1, 1 + 8 * columns, width),
-        "v.patch_embed.proj.weight": (width, 1, 16, 16),
-        "v.patch_embed.proj.bias": (width,),
-        "v.head.weight": (1000, width),
-        "v.head.bias": (1000,),
+    mixer = mixer_shapes(width, "bibi")
+    keys: Shapes = {
+        "module.v.cls_token": (1, 1, width),
+        "module.v.pos_embed": (1, 1 + 8 * columns, width),
+        "module.v.patch_embed.proj.weight": (width, 1, 16, 16),
+        "module.v.patch_embed.proj.bias": (width,),
+        "module.v.head.weight": (1000, width),
+        "module.v.head.bias": (1000,),
     }
     for i in range(depth):
-        keys |= {f"v.layers.{i}.mixer.{key}": shape for key, shape in mixer.items()}
-        keys |= {f"v.layers.{i}.norm.{key}": shape for key, shape in norm.items()}
-    keys |= {f"v.norm_f.{key}": shape for key, shape in norm.items()}
-    for head in ("cpredlayer", "gpredlayer"):
-        for i, out in ((0, width), (2, 256)):
-            keys |= {f"{head}.{i}.weight": (out, width), f"{head}.{i}.bias": (out,)}
-    return {f"module.{key}": shape for key, shape in keys.items()}
-
-
-def fill(name: str, shape: tuple[int, ...]) -> Tensor:
-    """The rule by which the files were filled whose outputs are the reference numbers below."""
-    seed = zlib.crc32(name.encode()) % 10007
-    r = 43758.5453 * np.sin(12.9898 * np.arange(1, math.prod(shape) + 1) + 0.618 * seed)
-    u = (2 * (r - np.floor(r)) - 1).reshape(shape)
-    last = name.split(".")[-1]
-    if last in ("A_log", "A_b_log"):
-        values = np.log(np.arange(1, 17)) + 0.1 * u
-    elif last in ("D", "D_b"):
-        values = 1 + 0.1 * u
-    elif name.endswith(("dt_proj.bias", "dt_proj_b.bias")):
-        values = -1 + 0.5 * u
-    elif last in ("cls_token", "pos_embed", "mask_embed"):
-        values = 0.2 * u
-    elif len(shape) == 1:
-        values = 1 + 0.1 * u if last == "weight" else 0.05 * u
-    else:
-        values = u * np.sqrt(3 / math.prod(shape[1:]))
-    return torch.from_numpy(values).float()
+        keys |= {f"module.v.layers.{i}.mixer.{key}": shape for key, shape in mixer.items()}
+        keys |= {f"module.v.layers.{i}.norm.{key}": shape for key, shape in norm.items()}
+    return keys | {f"module.v.norm_f.{key}": shape for key, shape in norm.items()}
 
 
 def published(width: int = 32, depth: int = 4, frames: int = 128, *, centred: bool = True) -> State:
     """A state dict in the published form."""
-    keys = shapes(width, depth, frames // 16, centred=centred)
-    sizes = {"module.p_input_fdim": torch.tensor(128), "module.p_input_tdim": torch.tensor(frames)}
-    return sizes | {name: fill(name, shape) for name, shape in keys.items()}
+    return masked_prediction(width, frames) | filled(shapes(width, depth, frames // 16, centred=centred))
 
 
 @pytest.fixture
@@ -104,171 +77,62 @@ def state() -> State:
 
 
 @pytest.fixture
-def save(tmp_path: Path) -> Callable[[Mapping[str, Any]], Path]:
+def save(tmp_path: Path) -> Save:
     """Writes a checkpoint and gives its path."""
-
-    def write(state: Mapping[str, Any]) -> Path:
-        path = tmp_path / "small.pth"
-        torch.save(dict(state), path)
-        return path
-
-    return write
+    return partial(saved, tmp_path / "small.pth")
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of two pairs, 32 wide, pre-trained on 128 frames."""
-    path = tmp_path_factory.mktemp("weights") / "small.pth"
-    torch.save(published(), path)
-    return path
+    return saved(tmp_path_factory.mktemp("weights") / "small.pth", published())
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint behind the reference numbers: published keys and shapes of the size ``tiny``."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    torch.save(published(192, 24, 1024), path)
-    return path
+    return saved(tmp_path_factory.mktemp("weights") / "tiny.pth", published(192, 24, 1024))
 
 
-# The original code's numbers, on a file that the rule above fills.
+# The original code's numbers, on a file that is filled by the rule.
 
 
-class Numbers(NamedTuple):
-    """What is known of a tensor: shape, mean, deviation, and the values at some flat indices."""
-
-    shape: tuple[int, ...]
-    mean: float
-    std: float
-    values: dict[int, float]
-
-    def fit(self, x: Tensor) -> bool:
-        """Whether a tensor has these numbers, up to float32 rounding in another order."""
-        bound = 1e-3 * max(1.0, self.std)
-        pairs = [(float(x.mean()), self.mean), (float(x.std(correction=0)), self.std)]
-        pairs += [(float(x.flatten()[at]), value) for at, value in self.values.items()]
-        return tuple(x.shape) == self.shape and all(abs(got - wanted) <= bound for got, wanted in pairs)
-
-
-IMAGE = Numbers(
-    (1, 128, 128),
-    -0.4225613,
-    0.7472093,
-    {0: -0.8591791, 1: -1.2775939, 5461: -1.2775939, 8192: -1.1404175, 16383: 0.4670324},
-)
+TOKENS, CLIP = (1, 65, 192), (1, 192)
+IMAGE = Numbers((1, 128, 128), -0.4225613, 0.7472093, (-0.8591791, -1.2775939, -1.2775939, -1.1404175, 0.4670324))
 STREAMS = {
-    0: Numbers(
-        (1, 65, 192),
-        -0.0380609,
-        0.8814220,
-        {0: 0.0127200, 1: -0.0352738, 4160: 0.4819607, 6240: -0.1757122, 12479: 0.5640580},
-    ),
-    1: Numbers(
-        (1, 65, 192),
-        -0.0915505,
-        1.8252890,
-        {0: -0.2479725, 1: -0.3417900, 4160: 1.7112988, 6240: -1.0502834, 12479: 1.1469067},
-    ),
-    2: Numbers(
-        (1, 65, 192),
-        -0.1872831,
-        3.6822753,
-        {0: -0.5233414, 1: -0.7873824, 4160: 4.6741295, 6240: -2.3649065, 12479: 1.9277233},
-    ),
+    0: Numbers(TOKENS, -0.0380609, 0.8814220, (0.0127200, -0.0352738, 0.4819607, -0.1757122, 0.5640580)),
+    1: Numbers(TOKENS, -0.0915505, 1.8252890, (-0.2479725, -0.3417900, 1.7112988, -1.0502834, 1.1469067)),
+    2: Numbers(TOKENS, -0.1872831, 3.6822753, (-0.5233414, -0.7873824, 4.6741295, -2.3649065, 1.9277233)),
     12: Numbers(
-        (1, 65, 192),
-        -188.8577809,
-        3779.1695535,
-        {0: -235.2274933, 1: -897.7292480, 4160: 5080.5717774, 6240: -2446.8725586, 12479: 1791.3251953},
+        TOKENS, -188.8577809, 3779.1695535, (-235.2274933, -897.7292480, 5080.5717774, -2446.8725586, 1791.3251953)
     ),
 }
 NORMED = {
-    1: Numbers(
-        (1, 65, 192),
-        0.0003698,
-        1.0136219,
-        {0: -0.1531008, 1: -0.9732798, 4160: 1.1183593, 6240: -1.2100205, 12479: 0.8994613},
-    ),
-    2: Numbers(
-        (1, 65, 192),
-        0.0003729,
-        1.0200162,
-        {0: -0.1643377, 1: -1.0573294, 4160: 1.0708513, 6240: -1.2012897, 12479: 0.9776845},
-    ),
+    1: Numbers(TOKENS, 0.0003698, 1.0136219, (-0.1531008, -0.9732798, 1.1183593, -1.2100205, 0.8994613)),
+    2: Numbers(TOKENS, 0.0003729, 1.0200162, (-0.1643377, -1.0573294, 1.0708513, -1.2012897, 0.9776845)),
 }
 POOLED = {
-    "t128": (
-        16_000,
-        Numbers(
-            (1, 192),
-            0.0003681,
-            0.3734342,
-            {0: 0.0008110, 1: -0.3213751, 64: 0.2239006, 96: 0.0563941, 191: -0.7644204},
-        ),
-    ),
+    "t128": (16_000, Numbers(CLIP, 0.0003681, 0.3734342, (0.0008110, -0.3213751, 0.2239006, 0.0563941, -0.7644204))),
     "s10-t128": (
         16_000,
-        Numbers(
-            (1, 192),
-            0.0003970,
-            0.3874637,
-            {0: 0.0931510, 1: -0.2492365, 64: 0.3604578, 96: 0.0117875, 191: -0.8359703},
-        ),
+        Numbers(CLIP, 0.0003970, 0.3874637, (0.0931510, -0.2492365, 0.3604578, 0.0117875, -0.8359703)),
     ),
     "s10-t512": (
         80_000,
-        Numbers(
-            (1, 192),
-            -0.0002880,
-            0.6676592,
-            {0: 0.3973245, 1: -0.4017066, 64: 0.3688557, 96: 0.2349408, 191: -1.1897916},
-        ),
+        Numbers(CLIP, -0.0002880, 0.6676592, (0.3973245, -0.4017066, 0.3688557, 0.2349408, -1.1897916)),
     ),
-    "t1024": (
-        163_840,
-        Numbers(
-            (1, 192),
-            0.0000312,
-            0.7058556,
-            {0: 0.3002563, 1: -0.4749733, 64: 0.3354296, 96: 0.2409955, 191: -1.2922103},
-        ),
-    ),
+    "t1024": (163_840, Numbers(CLIP, 0.0000312, 0.7058556, (0.3002563, -0.4749733, 0.3354296, 0.2409955, -1.2922103))),
 }
-CLASS = Numbers(
-    (1, 192),
-    0.000681,
-    1.019380,
-    {0: -0.1643377, 1: -1.0573294, 64: -0.17849, 96: 1.62865, 191: -0.68226},
-)
+CLASS = Numbers(CLIP, 0.000681, 1.019380, (-0.1643377, -1.0573294, -0.17849, 1.62865, -0.68226))
 #: What comes out if the mixers run one after another instead of in pairs.
-SEQUENTIAL = Numbers(
-    (1, 192),
-    0.0001466,
-    0.3547049,
-    {0: -0.1195074, 1: 0.0689148, 64: 0.4084730, 96: -0.2603705, 191: -0.1072452},
-)
-MIXER = Numbers(
-    (1, 10, 192),
-    -0.0009627,
-    0.0826827,
-    {0: -0.0226319, 1: 0.1313780, 640: -0.2073150, 960: -0.1936768, 1919: 0.0268804},
-)
-EXPERT = Numbers(
-    (1, 12, 2304),
-    -0.0002150,
-    1.0120114,
-    {0: 0.4047771, 1: -0.5744739, 9216: 0.2325601, 13824: 0.3235813, 27647: 0.0469295},
-)
-EXPERT_LAST = Numbers(
-    (1, 145, 192),
-    -0.0002080,
-    1.0185813,
-    {0: -0.1394754, 1: -1.1805779, 9280: -0.2919851, 13920: 0.5772272, 27839: 0.0731998},
-)
+SEQUENTIAL = Numbers(CLIP, 0.0001466, 0.3547049, (-0.1195074, 0.0689148, 0.4084730, -0.2603705, -0.1072452))
+MIXER = Numbers((1, 10, 192), -0.0009627, 0.0826827, (-0.0226319, 0.1313780, -0.2073150, -0.1936768, 0.0268804))
+EXPERT = Numbers((1, 12, 2304), -0.0002150, 1.0120114, (0.4047771, -0.5744739, 0.2325601, 0.3235813, 0.0469295))
+EXPERT_LAST = Numbers((1, 145, 192), -0.0002080, 1.0185813, (-0.1394754, -1.1805779, -0.2919851, 0.5772272, 0.0731998))
 
 
 @pytest.fixture(scope="module")
-def one_second(tiny: Path, tones: Callable[[int], Tensor]) -> tuple[Any, Tensor, list[Tensor]]:
+def one_second(tiny: Path, tones: Tones) -> tuple[Any, Tensor, list[Tensor]]:
     """The reference upstream, its image of one second, and its streams, class token included."""
     upstream = load(f"ssamba:tiny-t128@{tiny}")
     image = log_mel(upstream.normalise(tones(16_000)[None]), upstream.statistics, 128)
@@ -305,7 +169,7 @@ def test_the_original_codes_class_token_comes_out(one_second: tuple[Any, Tensor,
 
 
 @pytest.mark.parametrize("tokens", POOLED)
-def test_the_original_codes_clip_vector_comes_out(tiny: Path, tones: Callable[[int], Tensor], tokens: str) -> None:
+def test_the_original_codes_clip_vector_comes_out(tiny: Path, tones: Tones, tokens: str) -> None:
     samples, numbers = POOLED[tokens]
     pooled = load(f"ssamba:tiny-{tokens}@{tiny}").encode(tones(samples)[None]).final.mean(1)
     assert numbers.fit(pooled)
@@ -317,7 +181,7 @@ def test_the_original_codes_mixer_comes_out(one_second: tuple[Any, Tensor, list[
     assert MIXER.fit(one_second[0].network.layers[0].mixer(wave))
 
 
-def test_the_original_experts_tokens_come_out(tiny: Path, tones: Callable[[int], Tensor]) -> None:
+def test_the_original_experts_tokens_come_out(tiny: Path, tones: Tones) -> None:
     upstream = load(f"ssamba:s10-concat@{tiny}")
     image = upstream.statistics.normalise(fbank(tones(16_000)[None], window="hanning"))
     stream = upstream.network(functional.pad(image, (0, 0, 0, 128 - image.shape[1])), 10)[-1]
@@ -363,34 +227,14 @@ class Case(NamedTuple):
         return names | {"pooled": final[:, 1:].mean(1), "pooled_cls": final[:, 0]}
 
 
-@pytest.fixture(scope="module")
-def reference_weights(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Gives the checkpoint of a reference case, in the published container."""
-    folder = shared / "golden"
-    shallow = tmp_path_factory.mktemp("weights") / "d4.pth"
-    tensors = load_file(folder / "ssamba-tiny-d4.weights.safetensors")
-    torch.save(
-        {f"module.{k.removeprefix('weights/').removeprefix('module.')}": v for k, v in tensors.items()},
-        shallow,
-    )
-    return lambda name: shallow if name == "ssamba-tiny-d4" else folder / f"{name}.pth"
-
-
 @pytest.fixture(scope="module", params=CASES)
-def case(request: pytest.FixtureRequest, golden: Golden, reference_weights: Callable[[str], Path]) -> Case:
+def case(
+    request: pytest.FixtureRequest, golden: Golden, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Case:
     about, tensors = golden(request.param)
-    upstream = load(f"ssamba:{CASES[request.param]}@{reference_weights(about['weights'])}")
-    waves, lengths = tensors["input/waveform"], tensors["input/lengths"].tolist()
-    clips = [wave[None, :length] for wave, length in zip(waves, lengths, strict=True)]
-    return Case(tensors, upstream, clips, about["config"]["fstride"], about["config"]["input_tdim"])
-
-
-def assert_close(got: Tensor, wanted: Tensor, worst: float, mean: float = math.inf) -> None:
-    """Bounds on the differences, in units of the largest reference value where that is above 1."""
-    assert got.shape == wanted.shape
-    error = (got - wanted).abs() / max(1.0, float(wanted.abs().max()))
-    assert float(error.max()) <= worst
-    assert float(error.mean()) <= mean
+    path = reference_weights(shared, about["weights"], tmp_path_factory.mktemp("weights"))
+    upstream = load(f"ssamba:{CASES[request.param]}@{path}")
+    return Case(tensors, upstream, clips_of(tensors), about["config"]["fstride"], about["config"]["input_tdim"])
 
 
 def test_a_reference_clip_vector_comes_out(case: Case) -> None:
@@ -421,17 +265,13 @@ def test_reference_tokens_come_out_of_the_reference_image(case: Case) -> None:
 
 @pytest.mark.parametrize("case", WITH_IMAGE, indirect=True, scope="module")
 def test_a_reference_image_comes_out(case: Case) -> None:
-    error = (case.images - case.tensors["frontend/fbank_norm"]).abs()
-    assert float(error.max()) <= 1.5e-3
-    assert float(error.mean()) <= 2e-5
+    assert_within(case.images, case.tensors["frontend/fbank_norm"], 1.5e-3, 2e-5)
 
 
 @pytest.mark.parametrize("case", ["ssamba-t208-s16"], indirect=True, scope="module")
 def test_a_reference_image_comes_out_before_it_is_normalised(case: Case) -> None:
     image = log_mel(case.upstream.normalise(case.clips[0]), Statistics(0.0, 0.5), case.frames)
-    error = (image - case.tensors["frontend/fbank_padded"]).abs()
-    assert float(error.max()) <= 1e-2
-    assert float(error.mean()) <= 1e-4
+    assert_within(image, case.tensors["frontend/fbank_padded"], 1e-2, 1e-4)
 
 
 @pytest.mark.parametrize("case", ["ssamba-t208-s16"], indirect=True, scope="module")
@@ -446,21 +286,18 @@ def test_the_first_reference_pairs_come_out_block_by_block(case: Case) -> None:
         assert_close(2 * before, tensors[f"pair/0{pair}/residual"], 5e-5)
 
 
-def test_the_original_superb_expert_comes_out(golden: Golden, reference_weights: Callable[[str], Path]) -> None:
+def test_the_original_superb_expert_comes_out(golden: Golden, shared: Path, tmp_path: Path) -> None:
     about, tensors = golden("ssamba-superb-expert")
-    upstream = load(f"ssamba:tiny-s10-superb-concat-expert@{reference_weights(about['weights'])}")
+    path = reference_weights(shared, about["weights"], tmp_path)
+    upstream = load(f"ssamba:tiny-s10-superb-concat-expert@{path}")
     wanted = tensors["superb/hidden_states"]
     assert_close(upstream.encode(tensors["input/waveform"]).final, wanted, 2e-3, 1e-4)
 
 
 @pytest.mark.parametrize("size", ["base", "small", "tiny"])
 def test_the_networks_keys_and_the_ignored_ones_are_the_original_codes(shared: Path, size: str) -> None:
-    manifest = shared / "golden" / "manifests" / f"ssamba-{size}.json"
-    if not manifest.is_file():
-        pytest.skip(f"there is no list of keys: {manifest} is missing")
-    shapes = {
-        key.removeprefix("module."): tuple(shape) for key, shape in json.loads(manifest.read_text())["shapes"].items()
-    }
+    about = read_json(shared, f"manifests/ssamba-{size}.json")
+    shapes = {key.removeprefix("module."): tuple(shape) for key, shape in about["shapes"].items()}
     wanted = {key: shape for key, shape in shapes.items() if not re.match(IGNORED, key)}
     with torch.device("meta"):
         network = Vim(Shape(ssamba.WIDTHS[size], 24, nn.LayerNorm, (8, 64)))
@@ -479,19 +316,14 @@ def test_a_file_with_or_without_the_prefix_of_data_parallel_gives_the_same(
 ) -> None:
     path = tmp_path / f"other.{suffix}"
     renamed = {prefix + key.removeprefix("module."): value for key, value in state.items()}
-    if suffix == "pth":
-        torch.save(renamed, path)
-    else:
-        save_file(renamed, path)
+    (torch.save if suffix == "pth" else save_file)(renamed, path)
     wave = noise(1, 8000)
     got, wanted = load(f"ssamba@{path}").encode(wave).final, load(f"ssamba@{small}").encode(wave).final
     torch.testing.assert_close(got, wanted, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("centred", "norm"), [(True, nn.LayerNorm), (False, nn.RMSNorm)])
-def test_norm_biases_tell_which_norm_it_is(
-    save: Callable[[State], Path], noise: Noise, centred: bool, norm: type[nn.Module]
-) -> None:
+def test_norm_biases_tell_which_norm_it_is(save: Save, noise: Noise, centred: bool, norm: type[nn.Module]) -> None:
     upstream = load(f"ssamba@{save(published(centred=centred))}")
     norms = [upstream.network.norm_f, *(block.norm for block in upstream.network.layers)]
     assert {type(module) for module in norms} == {norm}
@@ -508,7 +340,7 @@ def test_the_experts_network_drops_norm_biases_and_norms_once(small: Path, noise
 
 
 @pytest.mark.parametrize("size", [(32, 4, 128), (48, 2, 256), (20, 6, 64)])
-def test_width_depth_and_grid_are_read_from_the_file(save: Callable[[State], Path], size: tuple[int, int, int]) -> None:
+def test_width_depth_and_grid_are_read_from_the_file(save: Save, size: tuple[int, int, int]) -> None:
     width, depth, frames = size
     upstream = load(f"ssamba@{save(published(width, depth, frames))}")
     assert (upstream.found["width"], upstream.found["depth"]) == (width, depth)
@@ -531,29 +363,23 @@ def test_width_depth_and_grid_are_read_from_the_file(save: Callable[[State], Pat
         "v.norm_f.bias",
     ],
 )
-def test_a_file_that_lacks_a_key_is_refused(
-    save: Callable[[State], Path], state: State, refused: Refused, key: str
-) -> None:
+def test_a_file_that_lacks_a_key_is_refused(save: Save, state: State, refused: Refused, key: str) -> None:
     del state[f"module.{key}"]
     with refused("small.pth .*lacks the key"):
         load(f"ssamba@{save(state)}")
 
 
-def test_a_file_that_lacks_a_mixer_in_the_middle_is_refused(
-    save: Callable[[State], Path], state: State, refused: Refused
-) -> None:
+def test_a_file_that_lacks_a_mixer_in_the_middle_is_refused(save: Save, state: State, refused: Refused) -> None:
     with refused("has 3 mixers"):
         load(f"ssamba@{save({k: v for k, v in state.items() if '.layers.2.' not in k})}")
 
 
-def test_a_file_with_an_odd_number_of_mixers_is_refused(
-    save: Callable[[State], Path], state: State, refused: Refused
-) -> None:
+def test_a_file_with_an_odd_number_of_mixers_is_refused(save: Save, state: State, refused: Refused) -> None:
     with refused("has 3 mixers"):
         load(f"ssamba@{save({k: v for k, v in state.items() if '.layers.3.' not in k})}")
 
 
-def test_a_transformers_file_is_refused(save: Callable[[State], Path], state: State, refused: Refused) -> None:
+def test_a_transformers_file_is_refused(save: Save, state: State, refused: Refused) -> None:
     theirs = {key.replace("layers", "blocks"): value for key, value in state.items() if "mixer" not in key}
     with refused("is no pre-trained SSAMBA checkpoint: it lacks the key 'v.layers.0.mixer.A_b_log'"):
         load(f"ssamba@{save(theirs)}")
@@ -573,17 +399,13 @@ def test_a_size_that_contradicts_the_file_is_refused(small: Path, refused: Refus
 
 
 @pytest.mark.parametrize("key", ["module.v.dist_token", "v.layers.1.mixer.extra", "mlp_head.0.weight", "epoch"])
-def test_a_file_with_a_key_that_nobody_knows_is_refused(
-    save: Callable[[State], Path], state: State, refused: Refused, key: str
-) -> None:
+def test_a_file_with_a_key_that_nobody_knows_is_refused(save: Save, state: State, refused: Refused, key: str) -> None:
     with refused(f"has the key '{key.removeprefix('module.')}', which this model does not know"):
         load(f"ssamba@{save(state | {key: torch.ones(3)})}")
 
 
 @pytest.mark.parametrize("key", ["v.pos_embed", "v.layers.1.mixer.x_proj.weight", "v.norm_f.weight"])
-def test_a_file_with_a_tensor_of_another_shape_is_refused(
-    save: Callable[[State], Path], state: State, refused: Refused, key: str
-) -> None:
+def test_a_file_with_a_tensor_of_another_shape_is_refused(save: Save, state: State, refused: Refused, key: str) -> None:
     name = f"module.{key}"
     with refused("of shape .* where .* is expected"):
         load(f"ssamba@{save(state | {name: state[name][..., :-1]})}")
@@ -593,15 +415,13 @@ def test_a_file_with_a_tensor_of_another_shape_is_refused(
     "contents", [{"epoch": 3}, {"note": "best so far"}, {"best": None}], ids=lambda x: next(iter(x))
 )
 def test_a_file_with_something_beside_the_tensors_is_refused(
-    save: Callable[[Mapping[str, Any]], Path], state: State, refused: Refused, contents: dict[str, object]
+    save: Save, state: State, refused: Refused, contents: dict[str, object]
 ) -> None:
     with refused("small.pth"):
         load(f"ssamba@{save({**state, **contents})}")
 
 
-def test_a_state_dict_that_lies_deeper_is_refused(
-    save: Callable[[Mapping[str, Any]], Path], state: State, refused: Refused
-) -> None:
+def test_a_state_dict_that_lies_deeper_is_refused(save: Save, state: State, refused: Refused) -> None:
     with refused("lacks the key 'v.cls_token'"):
         load(f"ssamba@{save({'model': state})}")
 
@@ -648,14 +468,7 @@ def test_a_long_clip_is_normalised_whole_and_its_windows_join(
 ) -> None:
     upstream, waves = load(f"ssamba@{small}"), noise(2, samples)
     assert upstream.longest == 20_720
-    count = -(-samples // 20_720)
-    length = -(-samples // count)
-    starts = [round(i * (samples - length) / (count - 1)) for i in range(count)]
-    whole = upstream.normalise(waves)
-    wanted = Layers.join([upstream.forward(whole[:, s : s + length]) for s in starts], dim=1)
-    joined = upstream.encode_in_windows(waves, clips_at_once)
-    for (_, got), (_, layer) in zip(joined.named(), wanted.named(), strict=True):
-        assert_close(got, layer, 1e-5)
+    assert_layers_close(upstream.encode_in_windows(waves, clips_at_once), in_windows(upstream, waves), 1e-5)
 
 
 def test_the_pairs_are_two_streams_that_are_added(small: Path, noise: Noise) -> None:
@@ -698,8 +511,6 @@ def test_the_plugin_is_found_under_its_name() -> None:
     ],
     ids=["a vector", "negative", "NaN", "text", "a number", "no tensor", "a far layer"],
 )
-def test_a_hostile_file_is_refused(
-    save: Callable[[State], Path], state: State, refused: Refused, broken: State
-) -> None:
+def test_a_hostile_file_is_refused(save: Save, state: State, refused: Refused, broken: State) -> None:
     with refused("."):
         load(f"ssamba@{save({**state, **broken})}")

@@ -1,19 +1,15 @@
 """SSAST against the original code's values, and its behaviour on any file."""
 
-import json
 import math
 import re
-import zlib
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,39 +20,15 @@ from harness.upstreams import ssast
 from harness.upstreams._patches import IGNORED, Statistics, Tokens, grid_of, log_mel, superb_windows
 from harness.upstreams._vit import Vit
 
-Golden = Callable[[str], tuple[Mapping[str, Any], dict[str, Tensor]]]
-Noise = Callable[..., Tensor]
-Tones = Callable[[int], Tensor]
-Refused = Callable[[str], AbstractContextManager[None]]
-State = dict[str, Tensor]
-Save = Callable[[Mapping[str, Any]], Path]
+from checkpoints import Save, Shapes, State, filled, load, masked_prediction, reference_weights, saved
+from reference import Golden, Noise, Numbers, Refused, Tones, assert_close, assert_within, clips_of, read_json
 
 KINDS = {"patch": (16, 16), "frame": (128, 2)}
 
 
-def load(name: str) -> Any:
-    """The upstream of a name, as the commands find it."""
-    spec = UpstreamSpec.parse(name)
-    return spec.load(spec.weights(lambda path: f"the hash of {path.name}"), "cpu")
-
-
-def fill(name: str, shape: tuple[int, ...]) -> Tensor:
-    """The rule by which the files were filled whose outputs are the reference numbers below."""
-    seed = zlib.crc32(name.encode()) % 10007
-    r = 43758.5453 * np.sin(12.9898 * np.arange(1, math.prod(shape) + 1) + 0.618 * seed)
-    u = (2 * (r - np.floor(r)) - 1).reshape(shape)
-    if name.split(".")[-1] in ("cls_token", "dist_token", "pos_embed", "mask_embed"):
-        values = 0.2 * u
-    elif len(shape) == 1:
-        values = 1 + 0.1 * u if name.endswith("weight") else 0.05 * u
-    else:
-        values = u * np.sqrt(3 / math.prod(shape[1:]))
-    return torch.from_numpy(values).float()
-
-
 def network_of(width: int, depth: int, kind: str, positions: int, *, distilled: bool = True) -> State:
     """The tensors of a network, under their published names."""
-    keys: dict[str, tuple[int, ...]] = {
+    keys: Shapes = {
         "cls_token": (1, 1, width),
         **({"dist_token": (1, 1, width)} if distilled else {}),
         "pos_embed": (1, 1 + distilled + positions, width),
@@ -80,7 +52,7 @@ def network_of(width: int, depth: int, kind: str, positions: int, *, distilled: 
                 f"blocks.{i}.{name}.bias": (out * width,),
             }
         keys |= {f"blocks.{i}.{norm}.{key}": (width,) for norm in ("norm1", "norm2") for key in ("weight", "bias")}
-    return {f"module.v.{key}": fill(f"module.v.{key}", shape) for key, shape in keys.items()}
+    return filled({f"module.v.{key}": shape for key, shape in keys.items()})
 
 
 def published(
@@ -89,67 +61,28 @@ def published(
     """A pre-trained file."""
     fdim, tdim = KINDS[kind]
     positions = (128 // fdim) * (frames // tdim)
-    sizes = {"module.p_input_fdim": torch.tensor(128), "module.p_input_tdim": torch.tensor(frames)}
-    heads: dict[str, tuple[int, ...]] = {"module.mask_embed": (1, 1, width)}
-    for head in ("cpredlayer", "gpredlayer"):
-        for i, out in ((0, width), (2, 256)):
-            heads |= {f"module.{head}.{i}.weight": (out, width), f"module.{head}.{i}.bias": (out,)}
-    rest = {key: fill(key, shape) for key, shape in heads.items()}
-    return sizes | rest | network_of(width, depth, kind, positions, distilled=distilled)
+    return masked_prediction(width, frames) | network_of(width, depth, kind, positions, distilled=distilled)
 
 
 def fine_tuned(kind: str, positions: int, *, width: int = 64, depth: int = 2) -> State:
     """A file from the authors' fine-tuning: a head, and no word on the grid."""
-    head = {"0.weight": (width,), "0.bias": (width,), "1.weight": (7, width), "1.bias": (7,)}
-    extra = {f"module.mlp_head.{key}": fill(f"module.mlp_head.{key}", shape) for key, shape in head.items()}
-    return network_of(width, depth, kind, positions) | extra
+    head: Shapes = {"0.weight": (width,), "0.bias": (width,), "1.weight": (7, width), "1.bias": (7,)}
+    return network_of(width, depth, kind, positions) | filled({f"module.mlp_head.{k}": x for k, x in head.items()})
 
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
     """Writes a checkpoint and gives its path."""
-
-    def write(state: Mapping[str, Any]) -> Path:
-        path = tmp_path / "small.pth"
-        torch.save(dict(state), path)
-        return path
-
-    return write
+    return partial(saved, tmp_path / "small.pth")
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of two blocks, 64 wide, pre-trained on patches of 128 frames."""
-    path = tmp_path_factory.mktemp("weights") / "small.pth"
-    torch.save(published(), path)
-    return path
+    return saved(tmp_path_factory.mktemp("weights") / "small.pth", published())
 
 
-def assert_close(got: Tensor, wanted: Tensor, worst: float, mean: float = math.inf) -> None:
-    """Bounds on the differences, in units of the largest reference value where that is above 1."""
-    assert got.shape == wanted.shape
-    error = (got - wanted).abs() / max(1.0, float(wanted.abs().max()))
-    assert float(error.max()) <= worst
-    assert float(error.mean()) <= mean
-
-
-# The original code's numbers, on files that the rule above fills.
-
-
-class Numbers(NamedTuple):
-    """What is known of a tensor: shape, mean, deviation, and the values at its first, second, third-way, middle and
-    last index."""
-
-    shape: tuple[int, ...]
-    mean: float
-    std: float
-    values: tuple[float, ...]
-
-    def fit(self, x: Tensor) -> bool:
-        """Whether a tensor has these numbers, up to float32 rounding in another order."""
-        bound, at = 1e-3 * max(1.0, self.std), (0, 1, x.numel() // 3, x.numel() // 2, -1)
-        got = [float(x.mean()), float(x.std(correction=0)), *x.flatten()[list(at)].tolist()]
-        return tuple(x.shape) == self.shape and got == pytest.approx([self.mean, self.std, *self.values], abs=bound)
+# The original code's numbers, on files that are filled by the rule.
 
 
 #: By kind, front end (``s3prl`` is SUPERB's), frames and what it is.
@@ -185,8 +118,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, tones: Tones) -> Callable[
 
     @cache
     def weights(kind: str) -> Path:
-        torch.save(published(192, 12, kind, 1024), folder / f"{kind}.pth")
-        return folder / f"{kind}.pth"
+        return saved(folder / f"{kind}.pth", published(192, 12, kind, 1024))
 
     @cache
     def run(kind: str, front: str, frames: int, stride: int) -> dict[str, Tensor]:
@@ -223,11 +155,8 @@ def test_the_original_codes_numbers_come_out(answers: Callable[[str], Tensor], n
 
 @pytest.mark.parametrize("name", MORE)
 def test_more_of_the_original_codes_numbers_come_out(shared: Path, answers: Callable[[str], Tensor], name: str) -> None:
-    index = shared / "golden" / "fingerprints.json"
-    if not index.is_file():
-        pytest.skip(f"there are no reference numbers: {index} is missing")
-    known = json.loads(index.read_text(encoding="utf-8"))["golden"][f"ssast_{name}"]
-    assert Numbers(tuple(known["shape"]), known["mean"], known["std"], tuple(known["val"])).fit(answers(name))
+    known = read_json(shared, "fingerprints.json")["golden"][f"ssast_{name}"]
+    assert Numbers.of(known).fit(answers(name))
 
 
 # The original code's tensors, where the reference data is.
@@ -261,8 +190,7 @@ class Case(NamedTuple):
 
     @property
     def clips(self) -> list[Tensor]:
-        waves, lengths = self.tensors["input/waveform"], self.tensors["input/lengths"].tolist()
-        return [wave[None, :length] for wave, length in zip(waves, lengths, strict=True)]
+        return clips_of(self.tensors)
 
     @property
     def images(self) -> Tensor:
@@ -294,11 +222,7 @@ def case(
     request: pytest.FixtureRequest, golden: Golden, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Case:
     about, tensors = golden(request.param)
-    path = shared / "golden" / f"{about['weights']}.pth"
-    if about["weights"] == "ssast-tiny-frame-d1":  # its tensors are given, not its file
-        given = load_file(shared / "golden" / "ssast-tiny-frame-d1.weights.safetensors")
-        path = tmp_path_factory.mktemp("weights") / "d1.pth"
-        torch.save({name.removeprefix("weights/"): tensor for name, tensor in given.items()}, path)
+    path = reference_weights(shared, about["weights"], tmp_path_factory.mktemp("weights"))
     return Case(about, tensors, load(f"ssast:{CASES[request.param]}@{path}"))
 
 
@@ -343,26 +267,21 @@ def test_reference_tokens_come_out_of_the_reference_image(case: Case) -> None:
 
 @WITH_IMAGE
 def test_a_reference_image_comes_out(case: Case) -> None:
-    error = (case.images - case.tensors["frontend/fbank_norm"]).abs()
-    assert float(error.max()) <= 1.5e-3
-    assert float(error.mean()) <= 2e-5
+    assert_within(case.images, case.tensors["frontend/fbank_norm"], 1.5e-3, 2e-5)
 
 
 @WITH_SUPERB
 def test_a_reference_image_comes_out_before_it_is_normalised(case: Case) -> None:
     raw = [log_mel(case.upstream.normalise(clip), Statistics(0.0, 0.5), case.frames) for clip in case.clips]
-    error = (torch.cat(raw) - case.tensors["frontend/fbank_padded"]).abs()
-    assert float(error.max()) <= 1e-2
-    assert float(error.mean()) <= 1e-4
+    assert_within(torch.cat(raw), case.tensors["frontend/fbank_padded"], 1e-2, 1e-4)
 
 
 @WITH_SUPERB
 def test_the_reference_image_of_superb_comes_out(case: Case) -> None:
     wanted = case.tensors["superb/features"]
     whole = superb_windows(case.clips[0], case.upstream.statistics, case.frames)[:, 0]
-    for got, image in ((case.superb_images, wanted), (whole, wanted[:1])):
-        assert float((got - image).abs().max()) <= 1.5e-3
-        assert float((got - image).abs().mean()) <= 2e-5
+    assert_within(case.superb_images, wanted, 1.5e-3, 2e-5)
+    assert_within(whole, wanted[:1], 1.5e-3, 2e-5)
 
 
 @WITH_SUPERB
@@ -376,11 +295,8 @@ def test_the_reference_tokens_of_superb_come_out(case: Case) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", ["base", "small", "tiny"])
 def test_the_networks_keys_and_the_ignored_ones_are_the_original_codes(shared: Path, size: str, kind: str) -> None:
-    manifest = shared / "golden" / "manifests" / f"ssast-{size}-{kind}.json"
-    if not manifest.is_file():
-        pytest.skip(f"there is no list of keys: {manifest} is missing")
-    shapes = json.loads(manifest.read_text(encoding="utf-8"))["shapes"]
-    shapes = {key.removeprefix("module."): tuple(shape) for key, shape in shapes.items()}
+    about = read_json(shared, f"manifests/ssast-{size}-{kind}.json")
+    shapes = {key.removeprefix("module."): tuple(shape) for key, shape in about["shapes"].items()}
     wanted = {key: shape for key, shape in shapes.items() if not re.match(IGNORED, key)}
     with torch.device("meta"):
         network = Vit(Tokens(ssast.WIDTHS[size], 13, KINDS[kind], KINDS[kind][1], 1024))

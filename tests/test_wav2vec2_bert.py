@@ -1,7 +1,6 @@
 """W2v-BERT against transformers' own, from folders that hold more than the encoder."""
 
 import json
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,14 @@ import torch
 import transformers
 from torch import Tensor
 
-import harness
-
-Noise = Callable[..., Tensor]
+from checkpoints import load, perturb
+from reference import Noise, assert_layers_close, layers_of, moved_by_a_click
 
 SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 
 
 def write(model: Any, path: Path) -> Path:
-    with torch.no_grad():
-        for seed, parameter in enumerate(model.parameters()):
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)), alpha=0.1)
+    perturb(model)
     model.save_pretrained(path)
     settings = {"feature_size": 80, "num_mel_bins": 80, "padding_value": 1, "sampling_rate": 16_000, "stride": 2}
     (path / "preprocessor_config.json").write_text(json.dumps(settings | {"return_attention_mask": True}))
@@ -42,7 +38,7 @@ def network(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def upstream(folder: Path) -> Any:
-    return harness.upstream(f"wav2vec2_bert@{folder}", device="cpu")
+    return load(f"wav2vec2_bert@{folder}")
 
 
 def inputs_of(folder: Path, wave: Tensor) -> Any:
@@ -55,11 +51,9 @@ def test_the_layers_are_transformers_own(network: Any, upstream: Any, noise: Noi
     wave = noise(2, 20_000)
     layers = upstream.encode(wave)
     with torch.no_grad():
-        output = network(upstream.log_mel(wave), output_hidden_states=True)
-    assert torch.equal(layers.final, output.last_hidden_state)
+        wanted = layers_of(network(upstream.log_mel(wave), output_hidden_states=True))
     assert len(layers.hidden) == 3
-    for ours, theirs in zip(layers.hidden, output.hidden_states, strict=True):
-        assert torch.equal(ours, theirs)
+    assert_layers_close(layers, wanted, 0.0)
 
 
 @pytest.mark.parametrize("samples", [560, 719, 720, 16_000, 16_160, 48_000])
@@ -94,7 +88,7 @@ def test_a_clip_below_two_log_mel_frames_is_filled_with_zeros(upstream: Any, noi
 def test_heads_and_adapters_are_left_out_and_named(tmp_path: Path, noise: Noise) -> None:
     config = transformers.Wav2Vec2BertConfig(**SIZES, vocab_size=9, add_adapter=True)
     model = transformers.Wav2Vec2BertForCTC(config).eval()
-    upstream: Any = harness.upstream(f"wav2vec2_bert@{write(model, tmp_path)}", device="cpu")
+    upstream = load(f"wav2vec2_bert@{write(model, tmp_path)}")
     assert upstream.found["ignored keys"] == ["lm_head.bias", "lm_head.weight", "wav2vec2_bert.adapter.* (22)"]
     whole, wave = model.wav2vec2_bert, noise(1, 9000)
     with torch.no_grad():
@@ -105,8 +99,5 @@ def test_heads_and_adapters_are_left_out_and_named(tmp_path: Path, noise: Noise)
 def test_a_click_moves_the_frame_that_is_centred_on_it(upstream: Any, noise: Noise) -> None:
     wave = noise(1, 16_000)
     for frame in (5, 21, 40):
-        clicked = wave.clone()
-        clicked[0, 320 * frame + 280] += 3
-        moved = (upstream.encode(clicked).hidden[0] - upstream.encode(wave).hidden[0]).norm(dim=-1)[0]
         assert upstream.frame_offset + frame / upstream.frame_rate == Fraction(320 * frame + 280, 16_000)
-        assert int(moved.argmax()) == frame
+        assert int(moved_by_a_click(upstream, wave, 320 * frame + 280).argmax()) == frame

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from harness.registry import UpstreamSpec
 from harness.upstreams import _wave
 
-Noise = Callable[..., Tensor]
-Refused = Callable[[str], AbstractContextManager[None]]
+from checkpoints import GROUP, LAYER, SMALL, build, change, load
+from reference import Noise, Refused, assert_layers_close, layers_of
 
 #: Each family's class in transformers, and the type of model that its folders name.
 FAMILIES = {
@@ -30,26 +29,7 @@ FAMILIES = {
     "mert": ("HubertModel", "mert_model"),
     "contentvec": ("HubertModel", "hubert"),
 }
-SMALL = {
-    **{"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48},
-    **{"conv_dim": [8] * 7, "num_conv_pos_embedding_groups": 4},
-}
-GROUP = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
-LAYER = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 PREPROCESSOR = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": False, "sampling_rate": 16_000}
-
-
-def build(model: str, **config: Any) -> Any:
-    """A small network of transformers, none of whose numbers is a usual one."""
-    cls = getattr(transformers, model)
-    network = cls(cls.config_class(**{**SMALL, **config})).eval()
-    random = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            noise = torch.randn(parameter.shape, generator=random)
-            fan_in = max(1, parameter[0].numel()) if parameter.ndim > 1 else 100
-            parameter.copy_(noise / fan_in**0.5 + (1.0 if name.endswith(("norm.weight", "original0")) else 0.0))
-    return network.requires_grad_(False)  # with gradients, torch's attention rounds otherwise
 
 
 def folder(path: Path, network: Any, preprocessor: Mapping[str, Any] | None = PREPROCESSOR, **config: Any) -> Path:
@@ -59,19 +39,6 @@ def folder(path: Path, network: Any, preprocessor: Mapping[str, Any] | None = PR
     if preprocessor is not None:
         (path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return path
-
-
-def change(path: Path, **config: Any) -> Path:
-    """The folder, with changes in its config.json."""
-    content = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps({**content, **config}))
-    return path
-
-
-def load(name: str) -> Any:
-    """The upstream of a name, as the commands find it."""
-    spec = UpstreamSpec.parse(name)
-    return spec.load(spec.weights(lambda path: f"the hash of {path.name}"), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +61,10 @@ def test_the_layers_are_those_of_transformers(
     network = build(model, **({} if model.startswith("Data2Vec") else norms))
     upstream = load(f"{family}@{folder(tmp_path / 'small', network, model_type=kind)}")
     with torch.no_grad():
-        wanted = network(wave := noise(2, 8000), output_hidden_states=True)
+        wanted = layers_of(network(wave := noise(2, 8000), output_hidden_states=True))
     layers = upstream.encode(wave)
     assert len(layers.hidden) == len(upstream.widths) == 4
-    for layer, other in zip(layers.hidden, wanted.hidden_states, strict=True):
-        torch.testing.assert_close(layer, other, rtol=0, atol=0)
-    torch.testing.assert_close(layers.final, wanted.last_hidden_state, rtol=0, atol=0)
+    assert_layers_close(layers, wanted, 0.0)
 
 
 @pytest.mark.parametrize(("norms", "same"), [(GROUP, True), (LAYER, False)], ids=["group", "layer"])
@@ -115,7 +80,7 @@ def test_the_last_layer_is_raw_and_final_is_behind_the_last_norm(
 
 @pytest.mark.parametrize("told", [True, False])
 def test_waves_are_normalised_as_the_folder_says(small: Path, noise: Noise, told: bool) -> None:
-    (small / "preprocessor_config.json").write_text(json.dumps({**PREPROCESSOR, "do_normalize": told}))
+    change(small, "preprocessor_config.json", do_normalize=told)
     upstream, waves = load(f"hubert@{small}"), 0.3 + noise(2, 5000)
     extractor = transformers.Wav2Vec2FeatureExtractor.from_pretrained(small)
     wanted = extractor([wave.numpy() for wave in waves], sampling_rate=16_000, return_tensors="pt").input_values
@@ -146,7 +111,7 @@ def test_without_the_file_normalising_is_assumed_and_said_to_be(
 
 
 def test_a_long_clip_is_normalised_before_it_is_cut(small: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch) -> None:
-    (small / "preprocessor_config.json").write_text(json.dumps({**PREPROCESSOR, "do_normalize": True}))
+    change(small, "preprocessor_config.json", do_normalize=True)
     upstream, wave = load(f"hubert@{small}"), noise(1, 12_000)
     assert upstream.longest == 32 * 16_000
     monkeypatch.setattr(upstream, "longest", 6000)

@@ -1,7 +1,6 @@
 """Whisper's encoder against transformers' own, from folders that hold the whole model."""
 
-import json
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import torch
 import transformers
 from torch import Tensor
 
-import harness
-
-Noise = Callable[..., Tensor]
+from checkpoints import change, load, perturb
+from reference import Noise, moved_by_a_click
 
 SECONDS = 2
 SIZES: dict[str, Any] = {
@@ -21,15 +19,6 @@ SIZES: dict[str, Any] = {
     **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3},
     **{"max_source_positions": 50 * SECONDS, "num_mel_bins": 80},
 }
-
-
-def perturb(network: torch.nn.Module) -> None:
-    """Give every parameter other values than the usual zeros and ones."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(
-                torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())), alpha=0.1
-            )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +42,7 @@ def encoder(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def upstream(folder: Path) -> Any:
-    return harness.upstream(f"whisper@{folder}", device="cpu")
+    return load(f"whisper@{folder}")
 
 
 def image_of(folder: Path, wave: Tensor) -> Tensor:
@@ -90,11 +79,8 @@ def test_the_front_end_is_transformers_own(folder: Path, upstream: Any, noise: N
 
 
 def test_the_front_end_is_as_the_folder_says(folder: Path, tmp_path: Path, noise: Noise) -> None:
-    for file in folder.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    settings = json.loads((folder / "preprocessor_config.json").read_text()) | {"n_fft": 512}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    upstream: Any = harness.upstream(f"whisper@{tmp_path}", device="cpu")
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    upstream = load(f"whisper@{change(tmp_path, 'preprocessor_config.json', n_fft=512)}")
     wave = noise(1, 20_000)
     assert upstream.found["front end"]["n_fft"] == 512
     assert torch.equal(upstream.log_mel(wave), image_of(tmp_path, wave))
@@ -110,16 +96,13 @@ def test_the_decoder_is_left_out_and_named(encoder: Any, upstream: Any) -> None:
 def test_a_model_without_a_head_gives_the_same(folder: Path, upstream: Any, tmp_path: Path, noise: Noise) -> None:
     transformers.WhisperModel.from_pretrained(folder).save_pretrained(tmp_path)
     transformers.WhisperFeatureExtractor(chunk_length=SECONDS).save_pretrained(tmp_path)
-    bare = harness.upstream(f"whisper@{tmp_path}", device="cpu")
+    bare = load(f"whisper@{tmp_path}")
     assert torch.equal(bare.encode(noise(1, 20_000)).final, upstream.encode(noise(1, 20_000)).final)
 
 
 def test_a_click_moves_the_frame_that_is_centred_on_it(upstream: Any, noise: Noise) -> None:
     wave = noise(1, 32_000)
     for frame in (10, 47, 80):
-        clicked = wave.clone()
-        clicked[0, 320 * frame] += 3
-        moved = (upstream.encode(clicked).hidden[0] - upstream.encode(wave).hidden[0]).norm(dim=-1)[0]
         assert upstream.frame_rate == 50
         assert upstream.frame_offset == 0
-        assert int(moved.argmax()) == frame
+        assert int(moved_by_a_click(upstream, wave, 320 * frame).argmax()) == frame

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cards import Weights
 from harness.checkpoint import Foreign
 from harness.errors import UserError
-from harness.models import check_keys
+from harness.models import check_keys, load_strictly
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,6 +58,9 @@ IGNORED = (
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 #: Attention heads of a file without settings: 64 numbers each, but for these widths.
 HEADS = {1280: 16, 1920: 16}
+#: How settings say convolutions: lists of (width, kernel, stride), repeated and added.
+CONVOLUTION = r"\(\s*\d+\s*,\s*\d+\s*,\s*(\d{1,4})\s*\)"
+CONVOLUTIONS = rf"\s*\[\s*{CONVOLUTION}(?:\s*,\s*{CONVOLUTION})*\s*,?\s*\]\s*(?:\*\s*(\d{{1,2}})\s*)?"
 
 
 def rename(key: str, table: Table) -> str:
@@ -92,8 +95,12 @@ def config_of(state: Mapping[str, Any], settings: Mapping[str, Any], table: Tabl
     """What transformers' configuration must say so that its network takes these tensors.
 
     Raises:
-        UserError: tensors are missing, or their shapes cannot be.
+        UserError: tensors are missing, their shapes cannot be, or the settings say what such a network does not do.
     """
+    if (activation := settings.get("activation_fn")) not in (None, "gelu"):
+        raise UserError(f"{what} says activation_fn {activation!r}, where 'gelu' is expected")
+    if (strides := _strides(settings.get("conv_feature_layers"))) not in (None, STRIDES):
+        raise UserError(f"{what} says that its convolutions have the strides {strides}, where {STRIDES} are expected")
 
     def shape(key: str, axes: int) -> tuple[int, ...]:
         key = rename(key, table)
@@ -146,22 +153,39 @@ def config_of(state: Mapping[str, Any], settings: Mapping[str, Any], table: Tabl
     }
 
 
+def _strides(convolutions: Any) -> tuple[int, ...] | None:
+    """The strides that a setting such as ``[(512,10,5)] + [(512,3,2)] * 4`` says; None where it cannot be read."""
+    parts = [re.fullmatch(CONVOLUTIONS, part) for part in str(convolutions).split("+")]
+    if not all(parts):
+        return None
+    each = [(re.findall(CONVOLUTION, part[0]), int(part[3] or 1)) for part in parts if part]
+    return tuple(int(stride) for strides, times in each for stride in strides * times)
+
+
 def load(network: "nn.Module", state: Mapping[str, Any], table: Table, *, what: str) -> list[str]:
-    """Give a network every tensor of a file, in float32; gives the keys that pre-training left behind.
+    """Give a network, which may be without numbers yet, every tensor of a file, in float32 on the CPU; gives the keys
+    that pre-training left behind.
 
     Raises:
-        UserError: keys are missing, left over or of another shape.
+        UserError: keys are missing, left over or of another shape; the sentence names them as the file does.
     """
-    expected = network.state_dict()
-    names = {rename(key, table): key for key in expected}
-    left_out = sorted(key for key in state if key not in names and re.match(IGNORED, key))
-    check_keys(set(names) - set(state), set(state) - set(names) - set(left_out), what=what)
-    for name, key in names.items():
-        given, wanted = tuple(getattr(state[name], "shape", ("no tensor",))), tuple(expected[key].shape)
-        if given != wanted:
-            raise UserError(f"{what} has {name!r} of shape {given}, where {wanted} is expected")
-    network.load_state_dict({key: state[name].float() for name, key in names.items()}, assign=True)
-    return left_out
+    return load_strictly(_as_file(network.to_empty(device="cpu"), table), state, what=what, ignored=IGNORED)
+
+
+def _as_file(network: "nn.Module", table: Table) -> "nn.Module":
+    """A module that holds the numbers of a network themselves, by the keys of a file."""
+    from torch import nn
+
+    root = nn.Module()
+    for key, numbers in network.state_dict().items():
+        *path, last = rename(key, table).split(".")
+        place = root
+        for part in path:
+            if part not in dict(place.named_children()):
+                place.add_module(part, nn.Module())
+            place = place.get_submodule(part)
+        place.register_buffer(last, numbers)
+    return root
 
 
 def state_of(network: "nn.Module", table: Table) -> "dict[str, Tensor]":

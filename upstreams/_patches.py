@@ -78,14 +78,17 @@ class Reading:
     """How clips are read: the options that the models share.
 
     ``stride`` of the patches (None: that of the position table), ``frames`` (fill or crop to so many log-mel frames;
-    None: the clip's own), ``statistics`` (a data set of the authors', or mean and deviation), ``pad`` (``superb`` cuts
-    the authors' 10 s windows, normalises, then fills) and ``freq`` (average or concatenate the patches above each
-    other).
+    None: the clip's own), ``statistics`` (of a data set of the authors'), ``pad`` (``superb`` cuts the authors' windows
+    of 10 s, or of ``frames`` frames, normalises, then fills) and ``freq`` (average or concatenate the patches above
+    each other).
+
+    Patches lie wholly inside these windows, so that one has up to a token less than its length in time (62 of 62.5 at
+    the stride 16, 99 of 100 at 10), and the frames behind it lag by that: this is the authors' arithmetic.
     """
 
     stride: int | None = None
     frames: int | None = None
-    statistics: str | tuple[float, float] = "audioset"
+    statistics: str = "audioset"
     pad: Literal["dataset", "superb"] = "dataset"
     freq: Literal["mean", "concat"] = "mean"
 
@@ -118,8 +121,7 @@ class PatchUpstream(Upstream):
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self.tokens, self.pad, self.freq = tokens, reading.pad, reading.freq
         self.stride = reading.stride or tokens.stride
-        named = reading.statistics
-        self.statistics = STATISTICS[named] if isinstance(named, str) else Statistics(*named)
+        self.statistics = STATISTICS[reading.statistics]
         self.frames = WINDOW if reading.pad == "superb" and reading.frames is None else reading.frames
         least = max(tokens.patch[1], -(-FRAME // HOP) if reading.pad == "superb" else 1)
         if self.frames is not None and not least <= self.frames <= MOST_FRAMES:
@@ -131,12 +133,14 @@ class PatchUpstream(Upstream):
         self.frame_rate = Fraction(SAMPLE_RATE, HOP * self.stride)
         self.frame_offset = Fraction(samples_of(tokens.patch[1]), 2 * SAMPLE_RATE)
         if reading.pad == "superb":
-            self.normalise = as_they_are
+            assert self.frames is not None
+            self.normalise, self.filled = as_they_are, self.frames * HOP
             # Clips are filled to whole windows anyway.
             self.padding_changes_output = False
         else:
             self.normalise = without_mean
             self.shortest = samples_of(tokens.patch[1])
+            self.filled = samples_of(self.frames) if self.frames else 0
             # With a fixed number of frames longer clips are cropped, as the authors do.
             self.longest = None if self.frames else samples_of(tokens.frames)
 

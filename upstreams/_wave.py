@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.models import Layers, Upstream, as_they_are
 
 from ._fairseq import FAIRSEQ, Table, config_of, load, read, settings_of, state_of
+from ._labels import OF_SPEECH, learned_from_labels
 from ._transformers import build_network, make_config, read_config, read_json, read_network, save_folder
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ GROUP = {"feat_extract_norm": "group", "conv_bias": False, "do_stable_layer_norm
 LAYER = {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}
 #: What makes a network of any of these sizes small.
 SMALL = {
-    **{"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1, "intermediate_size": 96},
+    **{"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 192},
     **{"conv_dim": (16,) * 7, "num_conv_pos_embedding_groups": 4},
 }
 #: Samples from one frame to the next.
@@ -111,6 +112,8 @@ class WaveEncoder(Upstream):
     reads: ClassVar[tuple[str, ...]] = ("folder",)
     revision = "1"
     dtypes = {"bfloat16": 0.1, "float16": 0.02}  # random weights give 0.019 and 0.0023, at up to 48 blocks
+    #: What makes its networks small, for checks.
+    small: Mapping[str, Any] = SMALL
 
     def __init__(self, weights: Weights, device: "torch.device", *, variant: str | None = None) -> None:
         super().__init__(weights, device)
@@ -120,7 +123,7 @@ class WaveEncoder(Upstream):
         elif weights.kind == "file":
             loaded = self.read_file(weights)
         else:
-            config = make_config(self.model, {**known.config, **(SMALL if weights.small else {})})
+            config = make_config(self.model, {**known.config, **(self.small if weights.small else {})})
             network = build_network(weights, self.model, config)
             loaded = Loaded(network, known.sample_rate, self.wants_normalised(config), [], [])
         self.network = loaded.network.eval().requires_grad_(False).to(device)
@@ -144,6 +147,7 @@ class WaveEncoder(Upstream):
             "assumed": loaded.assumed,
             "ignored keys": loaded.ignored,
         }
+        self.training = learned_from_labels(loaded.ignored, OF_SPEECH)
         if weights.trained and variant is not None:
             self._agree(variant, known)
 
@@ -241,6 +245,12 @@ class WaveEncoder(Upstream):
                 f"{self.weights.label} has {blocks.format(*given)}, but {family}:{variant} has "
                 f"{blocks.format(*named)}: write {family}@{kind}"
             )
+        for name, due in known.config.items():
+            found = getattr(self.network.config, name, due)  # where it has none, the class has one value for all
+            if (list(found) if isinstance(found, tuple) else found) != (list(due) if isinstance(due, tuple) else due):
+                raise UserError(
+                    f"{self.weights.label} has {name} {found}, but {family}:{variant} has {due}: write {family}@{kind}"
+                )
 
 
 def _norm(config: Any) -> str:

@@ -79,12 +79,13 @@ class Ast(FolderUpstream):
         self.widths = (self.final_width,) * (config.num_hidden_layers + 1)
         self.frame_rate = Fraction(RATE, HOP * self.stride)
         self.frame_offset = Fraction(_samples_of(config.patch_size), 2 * RATE)
-        self.longest = _samples_of(config.max_length)
+        self.longest = self.filled = _samples_of(config.max_length)
 
     def forward(self, wave: "Tensor") -> Layers:
-        """The patches with their positions, each block's output, and ``final`` after the last norm; no class tokens.
+        """The patches with their positions, each block's output, and ``final``, the patches behind the last norm.
 
-        Of a clip above :attr:`longest` the end is lost.
+        The authors classify from the mean of two class tokens, (cls + dist) / 2, which is not given. Of a clip above
+        :attr:`longest` the end is lost.
         """
         output = self.network(self.log_mel(wave), output_hidden_states=True)
         frames = 1 + (max(FRAME, wave.shape[-1]) - FRAME) // HOP

@@ -144,6 +144,7 @@ class Aum(Upstream):
         self.widths = (self.final_width,) * (self.network.shape.depth + 1)
         # With a fixed number of frames longer clips are cropped, as the authors do.
         self.longest = None if frames else samples_of(columns * PATCH)
+        self.filled = samples_of(frames) if frames else 0
 
     @classmethod
     def published(cls, *, size: str = "base", data: str = "audioset", **_: Any) -> Source | None:
@@ -152,7 +153,10 @@ class Aum(Upstream):
         return cls.variants[name].source if name in cls.variants else Elsewhere("", HOMEPAGE)
 
     def forward(self, wave: "Tensor") -> Layers:
-        """25 states (the input of block 0, then every block's output) and ``final``, normed; no class token."""
+        """25 states (the input of block 0, then every block's output) and ``final``, the patches behind the last norm.
+
+        The authors classify from the class token alone, which is not given.
+        """
         own = max(1, 1 + (wave.shape[-1] - FRAME) // HOP)
         image = log_mel(wave, self.statistics, self.frames or own + -own % PATCH)
         streams = self.network(image)
@@ -208,8 +212,7 @@ def _load(weights: Weights, size: str | None, data: str | None) -> "tuple[Sequen
             f"{weights.label} is no AuM checkpoint: its 'cls_token' is of shape {tuple(token.shape)} and its "
             f"'pos_embed.pos_embed' of shape {tuple(table.shape)}"
         )
-    if data is None:
-        _check_classes(getattr(state.get("head.weight"), "shape", ()), weights.label)
+    _check_classes(getattr(state.get("head.weight"), "shape", ()), data or "audioset", weights.label)
     width = token.shape[-1]
     if size is not None and WIDTHS[size] != width:
         raise UserError(f"{weights.label} is {width} wide, but aum:{size} is {WIDTHS[size]} wide: write aum@FILE")
@@ -220,13 +223,16 @@ def _load(weights: Weights, size: str | None, data: str | None) -> "tuple[Sequen
     return network, {**facts, "ignored keys": ignored}
 
 
-def _check_classes(head: tuple[int, ...], what: str) -> None:
-    """Refuse a classifier for another data set's number of classes: statistics and the record would be AudioSet's."""
-    for token, data in DATA.items():
-        if token != "audioset" and head[:1] == (data.classes,):
+def _check_classes(head: tuple[int, ...], data: str, what: str) -> None:
+    """Refuse a classifier for another data set's number of classes: statistics and the record would be wrong.
+
+    A number that no data set here has says nothing.
+    """
+    for token, other in DATA.items():
+        if token != data and head[:1] == (other.classes,):
             raise UserError(
-                f"{what} tells {data.classes} classes apart, as many as {data.name} has: write aum:{token}@FILE, or "
-                "aum:audioset@FILE if it was trained on AudioSet all the same"
+                f"{what} tells {other.classes} classes apart, as many as {other.name} has and not {DATA[data].name}: "
+                f"write aum:{token}@FILE"
             )
 
 

@@ -38,11 +38,11 @@ SMALL = {
     **{"patch_embeds_hidden_size": 8, "hidden_size": 64, "depths": (2, 1, 1, 1), "num_attention_heads": (2, 2, 4, 4)},
     "projection_dim": 16,
 }
+#: Without larger_clap_music, whose published weights are reported to be broken.
 PUBLISHED = {
     "unfused": ("clap-htsat-unfused", BASE, 27.53),
     "fused": ("clap-htsat-fused", BASE | {"enable_fusion": True, "fusion_type": "aff_2d"}, 27.549),
     "general": ("larger_clap_general", LARGER, 67.82),
-    "music": ("larger_clap_music", LARGER, 67.82),
     "musicspeech": ("larger_clap_music_and_speech", LARGER, 67.82),
 }
 SOUNDS = ("LAION-Audio-630K", "AudioSet", "AudioCaps", "Clotho", "Freesound")
@@ -98,6 +98,7 @@ class Clap(FolderUpstream):
         self.final_width = width * 2 ** (stages - 1)
         self.widths = (*(width * 2**i for i in range(stages)), self.final_width)
         self.sample_rate, self.longest = self.settings["sampling_rate"], front_end.nb_max_samples
+        self.filled = self.longest
         # The log-mel frames, from the first centre to the last, are stretched to as many positions as the image has.
         self.strips = self.tower.audio_encoder.freq_ratio
         positions, stride = self.strips * config.spec_size, self.tower.audio_encoder.patch_stride[1]

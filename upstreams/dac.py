@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SIZES = {"44khz": (44_100, 9, (2, 4, 8, 8)), "24khz": (24_000, 32, (2, 4, 5, 8)), "16khz": (16_000, 12, (2, 4, 5, 8))}
 MILLIONS = {"44khz": 22.53, "24khz": 22.33, "16khz": 21.82}
 SMALL = {"encoder_hidden_size": 4, "decoder_hidden_size": 32, "codebook_size": 64}
-#: Seconds in one piece: the first layers of more would fill the memory.
-LONGEST = 30
+#: Seconds in one piece: the first layers take 80 MB for each of them, and frames hear a fraction of a second.
+LONGEST = 10
 
 
 class Dac(FolderUpstream):

@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from harness.cards import Card, Hub, Training, Variant, Weights, one_of
+from harness.errors import UserError
 from harness.models import Layers
 
 from ._folders import FolderUpstream, Parts, centre_of, check_variant, read_settings
@@ -19,8 +20,10 @@ STEREO: dict[str, Any] = {
     **{"chunk_length_s": 1.0, "overlap": 0.01},
 }
 SMALL = {"num_filters": 4, "hidden_size": 32, "codebook_size": 64}
-#: Seconds in one piece, where the model itself does not cut: the first layers of more would fill the memory.
+#: Seconds in one window: the first layers of more would fill the memory.
 LONGEST = 30
+#: Where the model itself cuts pieces, of a second, how many are encoded together: a minute.
+PIECES_AT_ONCE = 60
 
 
 class Encodec(FolderUpstream):
@@ -29,8 +32,9 @@ class Encodec(FolderUpstream):
 
     The model of 24 kHz is causal: a frame ends with the samples that it codes, so the middle of what its convolutions
     hear lies before them. The model of 48 kHz is stereo, so both its channels are given the clip, in pieces of one
-    second, each normalised. Clips are filled with zeros to whole frames, or to the second. Option: ``variant`` (the
-    folder's, if it is not given).
+    second, each divided by its own root mean square; the pieces follow each other, while the authors' overlap by 10 ms.
+    Clips are filled with zeros to whole frames, after they are divided. Option: ``variant`` (the folder's, if it is not
+    given).
     """
 
     axes = (one_of("variant", "24khz", "48khz", detected=True),)
@@ -59,7 +63,6 @@ class Encodec(FolderUpstream):
             config=STEREO,
         ),
     }
-    padding_changes_output = False
     dtypes = {}  # a rounded latent has another code
     revision = "1"
 
@@ -73,21 +76,42 @@ class Encodec(FolderUpstream):
         self.frame_rate = Fraction(self.sample_rate, self.hop)
         convolutions = [layer for layer in self.network.encoder.modules() if hasattr(layer, "padding_total")]
         self.frame_offset = centre_of((layer.conv, _left(layer)) for layer in convolutions) / self.sample_rate
-        self.shortest = config.chunk_length or self.hop
-        self.longest = config.chunk_length or LONGEST * self.sample_rate
+        self.shortest, self.longest = self.hop, LONGEST * self.sample_rate
+        # A causal network hears zeros after the clip's own frames; else they are in a piece's norms.
+        self.padding_changes_output = config.normalize or not config.use_causal_conv
 
     def forward(self, wave: "Tensor") -> Layers:
         """The latents, and ``final`` quantised."""
+        piece = self.network.config.chunk_length
+        if not piece:
+            return self._encode(wave)
+        samples = wave.shape[-1]
+        parts, rest = [], wave[:, samples // piece * piece :]
+        if whole := samples // piece:
+            pieces = wave[:, : whole * piece].unflatten(1, (whole, piece)).flatten(0, 1)
+            alone = Layers.join([self._encode(some) for some in pieces.split(PIECES_AT_ONCE)], dim=0)
+            parts.append(Layers((_in_time(alone.hidden[0], whole),), _in_time(alone.final, whole)))
+        if rest.shape[-1]:
+            parts.append(self._encode(rest))
+        return Layers.join(parts, dim=1)
+
+    def _encode(self, wave: "Tensor") -> Layers:
+        """A wave (clip, sample) in one piece."""
         from torch.nn.functional import pad
 
         config, quantiser = self.network.config, self.network.quantizer
-        heard = -(-wave.shape[-1] // self.hop)
-        wave = pad(wave, (0, max(self.shortest, heard * self.hop) - wave.shape[-1]))
         if config.normalize:
             wave = wave / (wave.square().mean(-1, keepdim=True).sqrt() + 1e-8)
+        wave = pad(wave, (0, -wave.shape[-1] % self.hop))
         latents = self.network.encoder(wave[:, None].expand(-1, config.audio_channels, -1))
         quantised = quantiser.decode(quantiser.encode(latents, max(config.target_bandwidths)))
-        return Layers((latents.transpose(1, 2)[:, :heard],), quantised.transpose(1, 2)[:, :heard])
+        return Layers((latents.transpose(1, 2),), quantised.transpose(1, 2))
+
+
+def _in_time(pieces: "Tensor", count: int) -> "Tensor":
+    """Pieces (clip and piece, frame, width), ``count`` of each clip, to (clip, frame, width)."""
+    clips: Tensor = pieces.unflatten(0, (-1, count)).flatten(1, 2)
+    return clips
 
 
 def _load(weights: Weights, variant: str | None) -> Parts:
@@ -95,6 +119,11 @@ def _load(weights: Weights, variant: str | None) -> Parts:
 
     config = read_config(weights, "EncodecModel", types=("encodec",))
     check_variant(weights, config, Encodec.variants[variant] if variant else None, name=f"encodec:{variant}")
+    if config.chunk_length and config.chunk_length % config.hop_length:
+        raise UserError(
+            f"{weights.label} cuts pieces of {config.chunk_length} samples, which are no whole frames of "
+            f"{config.hop_length}"
+        )
     taken = _front_end(config)
     settings, missing = read_settings(weights, taken, taken=taken)
     network, _ = read_network(weights, "EncodecModel", config)

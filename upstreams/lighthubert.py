@@ -8,7 +8,7 @@ from harness.cards import Card, Hub, Training, Weights, one_of
 from harness.errors import UserError
 from harness.models import check_keys
 
-from ._wave import BASE, LAYER, WaveEncoder, published
+from ._wave import BASE, LAYER, SMALL, WaveEncoder, published
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,9 @@ class LightHubert(WaveEncoder):
     def __init__(
         self, weights: Weights, device: "torch.device", *, variant: str | None = None, subnet: str = "max"
     ) -> None:
-        self.subnet = subnet
+        self.subnet, self.held = subnet, variant
+        if subnet == "middle":
+            self.small = SMALL | {"hidden_size": 64, "num_attention_heads": 1}
         if subnet == "middle" and variant == "stage1":
             raise UserError("lighthubert:stage1 is one network without subnets: write lighthubert:stage1")
         if subnet == "middle" and (variant or not weights.trained):
@@ -65,11 +67,12 @@ class LightHubert(WaveEncoder):
         super().__init__(weights, device, variant=variant)
 
     def contents(self, weights: Weights) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The tensors of the subnet, and the file's settings."""
+        """The tensors of the subnet, and the file's settings, which say whether it is ``stage1`` or holds subnets."""
         state, settings = super().contents(weights)
         if settings.get("_name") == "student_hubert":
             if settings.get("subnet", "max") != self.subnet:
                 raise UserError(f"{weights.label} is one network without subnets: write lighthubert@FILE")
+            self._hold(settings.get("variant", "stage1"))
             return state, settings
         space = str(settings.get("pruner_supernet")).lower().removesuffix(".yaml")
         size = next((size for size in SUBNETS if space.endswith(size)), None)
@@ -78,14 +81,24 @@ class LightHubert(WaveEncoder):
                 f"{weights.label} does not say which subnets it holds: its settings have no pruner_supernet that ends "
                 f"in {' or '.join(SUBNETS)}"
             )
+        self._hold(size)
         part = SUBNETS[size][self.subnet]
         return (state, settings) if part == 1 else _sliced(state, settings, part, weights.label)
 
     def container(self, state: "dict[str, Tensor]", *, normalised: bool) -> dict[str, Any]:
         """The subnet as one network, such as ``stage1`` is."""
         whole = super().container(state, normalised=normalised)
-        whole["cfg"]["model"] |= {"_name": "student_hubert", "subnet": self.subnet}
+        whole["cfg"]["model"] |= {"_name": "student_hubert", "variant": self.held or "base", "subnet": self.subnet}
         return whole
+
+    def _hold(self, found: Any) -> None:
+        """Refuse a token that says what the file is not."""
+        if self.held not in (None, found):
+            raise UserError(
+                f"{self.weights.label} is of lighthubert's {found!r}, but lighthubert:{self.held} was asked for: write "
+                "lighthubert@FILE"
+            )
+        self.held = found
 
 
 def _sliced(

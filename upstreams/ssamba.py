@@ -39,8 +39,9 @@ class Ssamba(PatchUpstream):
 
     Options: ``size`` (the file's, if it is not given), ``masked`` (which published file), ``stride`` of the patches,
     ``frames`` (fill or crop to so many log-mel frames; the clip's own by default), ``statistics``, ``pad``
-    (``superb`` cuts the authors' 10 s windows, normalises, then fills), ``freq`` (average or concatenate the patches
-    above each other) and ``network`` (``expert``: as the authors' SUPERB expert runs it, with RMSNorm, dropping the
+    (``superb`` cuts the authors' windows of 10 s, or of ``frames`` frames, normalises, then fills: each has up to a
+    token less than its length in time, by which later frames lag), ``freq`` (average or concatenate the patches above
+    each other) and ``network`` (``expert``: as the authors' SUPERB expert runs it, with RMSNorm, dropping the
     file's norm biases, and one final norm).
     """
 
@@ -63,7 +64,7 @@ class Ssamba(PatchUpstream):
             frame_rate=Fraction(25, 4),
             source=Hub(REPOSITORY, f"ssamba_{size}_400.pth"),
         )
-        for size, millions in (("base", 96.7), ("small", 25.35), ("tiny", 6.92))
+        for size, millions in (("base", 96.7), ("small", 25.346), ("tiny", 6.92))
     }
     dtypes = {"bfloat16": 0.1}  # the stream doubles at every pair, beyond what float16 holds
     revision = "1"

@@ -9,6 +9,7 @@ from harness.cards import Axis, Card, Elsewhere, Training, Variant, Weights, one
 from harness.errors import UserError
 from harness.models import load_strictly
 
+from ._labels import learned_from_labels
 from ._patches import (
     BINS,
     IGNORED,
@@ -42,6 +43,8 @@ PUBLISHED = {
     *(("base", "patch", 400), ("base", "frame", 400), ("base", "patch", 250), ("base", "frame", 250)),
     *(("small", "patch", 400), ("tiny", "patch", 400), ("tiny", "frame", 400)),
 }
+#: Of labels.
+LABELS = r"mlp_head\."
 #: Keys that only pre-trained files have.
 PRETRAINING = r"cpredlayer\.|gpredlayer\.|mask_embed$"
 HOMEPAGE = "https://github.com/YuanGongND/ssast"
@@ -57,8 +60,9 @@ class Ssast(PatchUpstream):
 
     Options: ``size`` and ``kind`` (the file's, if they are not given), ``masked`` (which published file), ``stride``
     (``s16`` or ``s10`` of patches, ``s2`` or ``s1`` of frames; the file's own by default), ``frames`` (fill or crop to
-    so many log-mel frames; the clip's own by default), ``statistics``, ``pad`` (``superb`` cuts the authors' 10 s
-    windows, normalises, then fills) and ``freq`` (average or concatenate the patches above each other).
+    so many log-mel frames; the clip's own by default), ``statistics``, ``pad`` (``superb`` cuts the authors' windows
+    of 10 s, or of ``frames`` frames, normalises, then fills: each has up to a token less than its length in time, by
+    which later frames lag) and ``freq`` (average or concatenate the patches above each other).
 
     A fine-tuned file does not tell its stride. It is taken for the authors', 10 of patches and 1 of frames, unless
     ``stride`` or the number of positions says otherwise.
@@ -111,6 +115,7 @@ class Ssast(PatchUpstream):
             known = " or ".join(f"s{stride}" for stride in STRIDES[patch])
             raise UserError(f"patches of {_by(patch)} are cut at the stride {known}, not s{asked.stride}")
         super().__init__(weights, device, network, network.tokens, asked)
+        self.training = learned_from_labels(self.found.get("ignored keys", ()), LABELS)
 
     @classmethod
     def published(cls, *, size: str = "base", kind: str = "patch", masked: int = 400, **_: Any) -> Elsewhere:
@@ -156,7 +161,7 @@ def _load(weights: Weights, size: str | None, kind: str | None, stride: int | No
         positions = state["v.pos_embed"].shape[1:-1].numel() - 1 - distilled
         own, frames = _fine_tuned_on(positions, patch, stride, what=what)
     network = Vit(Tokens(width, depth + 1, patch, own, frames), distilled=distilled)
-    left_out = load_strictly(nn.ModuleDict({"v": network}), state, what=what, ignored=rf"{IGNORED}|mlp_head\.")
+    left_out = load_strictly(nn.ModuleDict({"v": network}), state, what=what, ignored=rf"{IGNORED}|{LABELS}")
     found = {"width": width, "depth": depth, "patch": patch, "grid": network.tokens.grid, "distilled": distilled}
     return network, found | {"ignored keys": left_out}
 

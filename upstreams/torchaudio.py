@@ -11,6 +11,8 @@ from harness.cards import Axis, Card, Training, Variant, Weights
 from harness.errors import UserError, choices
 from harness.models import Layers, Upstream, load_strictly
 
+from ._wave import LONGEST, unit_variance
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -93,6 +95,7 @@ class Torchaudio(Upstream):
             hop *= stride
         self.frame_rate = Fraction(self.sample_rate, hop)
         self.frame_offset = Fraction(self.shortest, 2 * self.sample_rate)
+        self.longest = LONGEST * self.sample_rate  # the networks are the wave encoders', and so is what they cost
 
     @classmethod
     def published(cls, **options: Any) -> Path:
@@ -141,9 +144,7 @@ class Torchaudio(Upstream):
 
 def standardise(wave: "Tensor") -> "Tensor":
     """Mean 0 and variance 1 of each clip's wave (clip, sample)."""
-    from torch.nn import functional
-
-    return functional.layer_norm(wave, wave.shape[-1:])
+    return unit_variance(wave, 1e-5)
 
 
 def _bundle(name: str) -> Any:

@@ -8,6 +8,7 @@ from harness.errors import UserError
 from harness.models import Layers
 
 from ._folders import FolderUpstream, Parts, by_part, read_settings
+from ._labels import OF_SPEECH, learned_from_labels
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,8 @@ class Wav2Vec2Bert(FolderUpstream):
     """W2v-BERT 2.0 (Barrault et al. 2023), pre-trained on 4.5 million hours of speech in 143 languages.
 
     Its front end gives every mel bin of a clip mean 0 and variance 1, and joins pairs of frames. Clips above 30 s are
-    cut, for its tables of relative positions grow with the square of the length.
+    cut, for its tables of relative positions grow with the square of the length; mean and variance are then those of
+    each window.
     """
 
     card = Card(
@@ -51,6 +53,7 @@ class Wav2Vec2Bert(FolderUpstream):
 
     def __init__(self, weights: Weights, device: "torch.device") -> None:
         super().__init__(weights, device, _load(weights) if weights.trained else _untrained(weights))
+        self.training = learned_from_labels(self.found.get("ignored keys", ()), OF_SPEECH)
         config = self.network.config
         self.joined = self.settings["stride"]
         self.widths, self.final_width = (config.hidden_size,) * (config.num_hidden_layers + 1), config.hidden_size
@@ -76,8 +79,7 @@ class Wav2Vec2Bert(FolderUpstream):
         from harness.fbank import fbank
 
         wave = pad(wave, (0, max(0, self.shortest - wave.shape[-1])))
-        with torch.autocast(self.device.type, enabled=False):
-            image = fbank(SCALE * wave, window="povey", bins=self.settings["num_mel_bins"])
+        image = fbank(SCALE * wave, window="povey", bins=self.settings["num_mel_bins"])
         variance, mean = torch.var_mean(image, dim=1, keepdim=True)
         image = (image - mean) / (variance + 1e-7).sqrt()
         joined: Tensor = image[:, : image.shape[1] // self.joined * self.joined].unflatten(1, (-1, self.joined))

@@ -88,7 +88,7 @@ class Whisper(FolderUpstream):
         self.hop = STRIDE * self.settings["hop_length"]
         self.frame_rate = Fraction(self.sample_rate, self.hop)
         self.frame_offset = Fraction(0)  # the first frame is centred on the first sample
-        self.longest = self.front_end.n_samples
+        self.longest = self.filled = self.front_end.n_samples
 
     def forward(self, wave: "Tensor") -> Layers:
         """The input of the first block (convolutions and positions), each block's output, and ``final`` after the
