@@ -235,7 +235,7 @@ class WaveEncoder(Upstream):
         return {"cfg": settings, "model": state}
 
     def _agree(self, variant: str, known: Variant) -> None:
-        """Refuse a token that says what the checkpoint is not."""
+        """Refuse a token that says another size than the checkpoint's, and note what else it says otherwise."""
         family, kind = type(self).__module__.rpartition(".")[2], self.weights.kind.upper()
         given = (len(self.widths) - 1, self.final_width, self.sample_rate)
         named = (len(known.widths) - 1, known.widths[0], known.sample_rate)
@@ -245,12 +245,17 @@ class WaveEncoder(Upstream):
                 f"{self.weights.label} has {blocks.format(*given)}, but {family}:{variant} has "
                 f"{blocks.format(*named)}: write {family}@{kind}"
             )
-        for name, due in known.config.items():
-            found = getattr(self.network.config, name, due)  # where it has none, the class has one value for all
-            if (list(found) if isinstance(found, tuple) else found) != (list(due) if isinstance(due, tuple) else due):
-                raise UserError(
-                    f"{self.weights.label} has {name} {found}, but {family}:{variant} has {due}: write {family}@{kind}"
-                )
+        # Of norms and biases a checkpoint knows better than our record: where they differ, the result says so.
+        unlike = [
+            name
+            for name, due in known.config.items()
+            if _listed(getattr(self.network.config, name, due)) != _listed(due)
+        ]
+        self.found = {**self.found, "unlike the record": unlike}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _norm(config: Any) -> str:
