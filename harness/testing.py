@@ -35,7 +35,7 @@ ROUNDING = 1e-6
 #: How far the centres of frames may lie from where they are declared, in frames.
 OFFSET = 0.25
 #: How many bursts tell that: a random network listens to some places in a frame more than to others.
-BURSTS = 24
+BURSTS = 12
 #: Seconds of the longest clip that is tried, if the upstream takes as much; more where a dozen frames take longer.
 LONGEST = {"published": 30.0, "quick": 3.0}
 

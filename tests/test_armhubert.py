@@ -23,6 +23,8 @@ from harness.upstreams._armhubert import SMALL, STRIDES, ArmHubert, Config, publ
 from checkpoints import Save, Shapes, State, load, saved, untrained
 from reference import Noise, Refused, assert_close, assert_layers_close, layers_of
 
+Contents = dict[str, Any]
+
 #: HuBERT's own convolutions, whose width is not the blocks'.
 HUBERT = (*[(16, 10)], *[(16, 3)] * 4, *[(16, 2)] * 2)
 #: Which blocks reuse attention: as published; none; and others than published.
@@ -79,7 +81,7 @@ def student(config: Config = SMALL, seed: int = 0) -> State:
     return state
 
 
-def container(state: Mapping[str, Tensor], heads: int | None = SMALL.heads, **settings: object) -> dict[str, Any]:
+def container(state: Mapping[str, Tensor], heads: int | None = SMALL.heads, **settings: object) -> Contents:
     """A checkpoint as the authors' training leaves it; without settings if there are no heads."""
     cfg = {"train": {"gpus": 2}, "distiller": {"encoder_attention_heads": heads, "layer_norm_first": False, **settings}}
     teacher = {"teacher_model.model.mask_emb": torch.ones(3), "teacher_model.model.layer_norm.weight": torch.ones(5)}
@@ -381,12 +383,12 @@ def test_half_precision_weights_are_read_in_single(save: Save, noise: Noise) -> 
     assert upstream.encode(noise(1, 4000)).final.dtype == torch.float32
 
 
-def without(*parts: str) -> dict[str, Any]:
+def without(*parts: str) -> Contents:
     """A checkpoint that lacks what has one of these in its name."""
     return container({name: x for name, x in student().items() if not any(part in name for part in parts)})
 
 
-def altered(**changes: object) -> dict[str, Any]:
+def altered(**changes: object) -> Contents:
     """A checkpoint in which some of the student's tensors are something else."""
     contents = container(student())
     contents["state_dict"] |= {f"student_model.{name.replace('__', '.')}": value for name, value in changes.items()}
@@ -430,9 +432,7 @@ WEIGHT = "feature_extractor__conv_layers__{}__0__weight"
         (container(student(), crop_seq_to_multiple=2), "crop_seq_to_multiple is not 1"),
     ],
 )
-def test_a_file_that_is_no_students_is_refused(
-    save: Save, refused: Refused, contents: dict[str, Any], pattern: str
-) -> None:
+def test_a_file_that_is_no_students_is_refused(save: Save, refused: Refused, contents: Contents, pattern: str) -> None:
     with refused(pattern):
         load(f"armhubert@{save(contents)}")
 

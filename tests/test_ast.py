@@ -91,7 +91,7 @@ def test_images_are_filled_before_they_are_normalised(upstream: Any, noise: Nois
 
 def test_a_folder_may_leave_its_images_as_they_are(folder: Path, upstream: Any, tmp_path: Path, noise: Noise) -> None:
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    raw: Any = load(f"ast@{change(tmp_path, 'preprocessor_config.json', do_normalize=False)}")
+    raw = load(f"ast@{change(tmp_path, 'preprocessor_config.json', do_normalize=False)}")
     wave = noise(1, 5000)
     torch.testing.assert_close((raw.log_mel(wave) + 5) / 8, upstream.log_mel(wave))
 

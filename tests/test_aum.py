@@ -89,7 +89,6 @@ def small(smalls: dict[Directions, Path]) -> Path:
 
 # The original code's numbers, on files that are filled by the rule: width 192, 24 blocks, 128 frames.
 
-
 TOKENS, CLIP = (1, 65, 192), (1, 192)
 EMBEDDED = Numbers(TOKENS, 0.0061131, 0.8942662, (-1.8909336, -0.0654215, -1.2022086, -0.1170625, 1.5924225))
 #: After blocks 1, 2 and 24.

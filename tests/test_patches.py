@@ -34,8 +34,6 @@ CUTS = {
 FAMILIES = ["ssast", "ssast:frame", "ssamba"]
 every_cut = pytest.mark.parametrize(("name", "patch", "stride"), [(name, *cut) for name, cut in CUTS.items()])
 every_family = pytest.mark.parametrize("name", FAMILIES)
-
-
 small = cache(untrained)
 
 

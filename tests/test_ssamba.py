@@ -96,7 +96,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # The original code's numbers, on a file that is filled by the rule.
 
-
 TOKENS, CLIP = (1, 65, 192), (1, 192)
 IMAGE = Numbers((1, 128, 128), -0.4225613, 0.7472093, (-0.8591791, -1.2775939, -1.2775939, -1.1404175, 0.4670324))
 STREAMS = {

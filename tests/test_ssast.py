@@ -84,7 +84,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # The original code's numbers, on files that are filled by the rule.
 
-
 #: By kind, front end (``s3prl`` is SUPERB's), frames and what it is.
 NUMBERS = {
     "patch.s3prl.T100.pos_embed": Numbers((1, 110, 192), -0.00054, 0.09680, (0.0513, -0.1602, 0.0391, 0.0244, -0.1324)),

@@ -35,7 +35,7 @@ class Numbers(NamedTuple):
 
     def error(self, x: Tensor) -> float:
         """The largest difference of a tensor from these numbers."""
-        assert tuple(x.shape) == self.shape
+        assert x.shape == self.shape, f"{x.shape}, not {self.shape}"
         at = [0, 1, x.numel() // 3, x.numel() // 2, -1]
         got = torch.stack([x.mean(), x.std(correction=0), *x.flatten()[at]])
         return float((got - torch.tensor([self.mean, self.std, *self.values], dtype=torch.float64)).abs().max())
