@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -356,7 +356,7 @@ def damaged(subject: Subject) -> Finding:
         for damage in DAMAGES:
             name = damage.__name__.replace("_", " ")
             broken, key = damage(weights, folder / name.replace(" ", "-"))
-            said = _refusal(lambda broken=broken: subject.bare.load(broken, "cpu"))  # type: ignore[misc]
+            said = _refusal(partial(subject.bare.load, broken, "cpu"))
             if not said:
                 bad.append(f"{name} is loaded as if all were well")
             elif "\n" in said or (key and not names(said, key)):
