@@ -22,18 +22,24 @@ RESAMPLER_QUALITY = "HQ"
 class Recipe:
     """What is done to a clip before an upstream sees it. The default leaves it whole.
 
-    ``duration`` (seconds) crops longer clips, keeping their ``crop`` part, and fills shorter ones with ``padding``:
-    nothing, zeros at the end, or the clip repeated. ``gain`` is in dB.
+    ``duration`` (seconds) crops longer clips, from ``offset`` (seconds) on as far as they reach, and fills shorter
+    ones with ``padding``: nothing, or zeros at the end. ``gain`` is in dB.
     """
 
     duration: float | None = None
-    crop: Literal["start", "centre"] = "start"
-    padding: Literal["none", "zeros", "repeat"] = "none"
+    offset: float = 0.0
+    padding: Literal["none", "zeros"] = "none"
     gain: float = 0.0
 
     def key(self) -> dict[str, object]:
-        """The recipe as plain values, for the encoder key."""
+        """The recipe as plain values, for the keys of what is stored."""
         return asdict(self)
+
+    def seconds(self, given: float) -> float:
+        """How long a clip of so many seconds becomes."""
+        if self.duration is None:
+            return given
+        return self.duration if self.padding == "zeros" else min(given, self.duration)
 
     def __call__(self, wave: Wave, rate: int) -> Wave:
         """Apply the recipe to a mono wave (sample,)."""
@@ -42,13 +48,9 @@ class Recipe:
         if self.duration is None:
             return wave
         length = round(self.duration * rate)
-        start = max(0, len(wave) - length) // 2 if self.crop == "centre" else 0
+        start = max(0, min(round(self.offset * rate), len(wave) - length))
         wave = wave[start : start + length]
-        if len(wave) < length and self.padding == "zeros":
-            wave = np.pad(wave, (0, length - len(wave)))
-        elif len(wave) < length and self.padding == "repeat":
-            wave = np.resize(wave, length)
-        return wave
+        return np.pad(wave, (0, length - len(wave))) if self.padding == "zeros" else wave
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def run(
     protocol: Annotated[str, typer.Option(help="See `harness list protocols`.")] = "default",
     interface: Annotated[str | None, typer.Option(help="Instead of the protocol's: `harness list interfaces`.")] = None,
     head: Annotated[str | None, typer.Option(help="Instead of the protocol's: `harness list heads`.")] = None,
-    seeds: Annotated[int, typer.Option(help="Train random heads so many times.")] = 1,
+    seeds: Annotated[int | None, typer.Option(help="Train random heads so many times, not the protocol's.")] = None,
     view: View = None,
     limit: Limit = None,
     dry_run: DryRun = False,
@@ -292,17 +292,17 @@ def duration(seconds: float) -> str:
 def _known(kind: Kind) -> dict[str, str]:
     """Names and one line each; imports nothing heavy."""
     if kind is Kind.interfaces:
-        from harness.interfaces import INTERFACES
+        from harness.interfaces import INTERFACES, POOLINGS
 
-        return dict(INTERFACES)
+        return INTERFACES | {f".../{name}": line for name, line in POOLINGS.items()}
     if kind is Kind.heads:
-        from harness.heads import DESCRIPTIONS
+        from harness.catalogue import HEADS
 
-        return dict(DESCRIPTIONS)
+        return {name: entry.summary for name, entry in HEADS.items()}
     if kind is Kind.protocols:
         from harness.protocols import PROTOCOLS
 
-        return {name: protocol.description for name, protocol in PROTOCOLS.items()}
+        return {name: protocol.summary for name, protocol in PROTOCOLS.items()}
     from harness.registry import plugins
 
     return {name: plugin.summary for name, plugin in plugins(kind).items()}
@@ -386,13 +386,18 @@ def _show_results(outcomes: Sequence[Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from harness.experiment import Inapplicable
     from harness.results import describe_score
 
-    table = Table("task", "upstream", "score", "95 % interval", "layers chosen", "", box=box.SIMPLE)
+    table = Table("task", "upstream", "metric", "score", "95 % interval", "layers chosen", "", box=box.SIMPLE)
     for result in outcomes:
-        score, interval = describe_score(result)
+        if isinstance(result, Inapplicable):
+            table.add_row(*map(escape, (result.task, result.upstream, "", "not applicable")))
+            continue
         layers = ", ".join(sorted({str(fold.chosen["layer"]) for fold in result.folds}, key=lambda n: (len(n), n)))
-        table.add_row(*map(escape, (result.task, result.upstream, score, interval, layers, ", ".join(result.badges))))
+        marks = ", ".join([*result.badges, *result.deviations])
+        cells = (result.task, result.upstream, result.metric, *describe_score(result), layers, marks)
+        table.add_row(*map(escape, cells))
     # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table)

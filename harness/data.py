@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.audio import read_mono
-from harness.datasets import Archive, Task, check_clips
+from harness.datasets import Archive, Task, absent_labels, check_clips, load_trials
 from harness.errors import UserError, choices
 from harness.registry import plugins
-from harness.types import Clip
+from harness.types import Clip, Trials
 
 Progress = Callable[[int, int], None]
 
@@ -34,8 +34,11 @@ def cache_folder(variable: str, name: str) -> Path:
 def task_folder(task: Task, given: Sequence[str] = ()) -> Path:
     """The folder of a task's data.
 
-    Each of ``given`` is DIR, which holds one folder per task, or TASK=DIR, which is that folder itself.
+    Each of ``given`` is DIR, which holds one folder per task, or TASK=DIR, which is that folder itself. Neither moves
+    data whose place the task's own name says.
     """
+    if isinstance(task.folder, Path):
+        return task.folder
     roots = []
     for text in given:
         name, equals, folder = text.partition("=")
@@ -163,12 +166,11 @@ def verify(task: Task, given: Sequence[str] = (), progress: Progress = lambda do
 
     An empty list is a clean bill.
     """
-    clips = task.list_clips(ready_folder(task, given))
+    folder = ready_folder(task, given)
+    clips = task.list_clips(folder)
     problems = []
-    if len(clips) != task.clips:
+    if task.clips is not None and len(clips) != task.clips:
         problems.append(f"the metadata names {len(clips):,} clips, and {task.name} has {task.clips:,}")
-    if absent := sorted(set(task.target.labels) - {clip.target for clip in clips}):
-        problems.append(f"the metadata names no clip of {len(absent)} classes: {', '.join(absent)}")
     with ThreadPoolExecutor() as pool:
         for done, problem in enumerate(pool.map(_problem, clips), 1):
             if problem:
@@ -176,6 +178,10 @@ def verify(task: Task, given: Sequence[str] = (), progress: Progress = lambda do
             progress(done, len(clips))
     try:
         check_clips(task, clips)
+        if absent := sorted(absent_labels(task, clips)):
+            problems.append(f"the metadata names no clip of {len(absent)} labels: {', '.join(absent)}")
+        if isinstance(task.target, Trials):
+            load_trials(task, folder, clips)
     except UserError as error:
         problems.append(str(error))
     return problems

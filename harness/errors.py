@@ -1,4 +1,4 @@
-"""The one exception whose message is written for the user: it ends a command with one sentence and exit code 2."""
+"""The exception whose message is written for the user: it ends a command with one sentence and exit code 2."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,10 @@ from difflib import get_close_matches
 
 class UserError(Exception):
     """Something the user can mend; the message says what was given, what there is, and what to do."""
+
+
+class NotApplicable(UserError):
+    """What is asked for cannot be had of this upstream, though it can of others: a table says so in its cell."""
 
 
 def choices(given: str, known: Iterable[str]) -> str:

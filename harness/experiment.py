@@ -3,29 +3,77 @@
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from harness import fit, results, stats
+from harness.catalogue import check_pair
 from harness.data import cache_folder, ready_folder
-from harness.datasets import Task, load_clips, spanning_groups
-from harness.errors import UserError
+from harness.datasets import Task, load_clips, load_trials, remarks, spanning_groups
+from harness.devices import pick_device
+from harness.errors import NotApplicable, UserError
 from harness.events import Event, Report, silent
-from harness.extract import Encoder, Forecast, extract, forecast, pieces_of
-from harness.heads import HEADS
-from harness.interfaces import check_layer, present
-from harness.provenance import environment
+from harness.extract import Encoder, Forecast, Heard, Model, extract, forecast, pieces_of, seconds_of
+from harness.features import Features
+from harness.interfaces import Interface
+from harness.metrics import DEFAULTS, bind
+from harness.recipes import RULES as RECIPES
+from harness.recipes import WHOLE
+from harness.record import result_of
 from harness.registry import UpstreamSpec, load_task
+from harness.scoring import Scoring
 from harness.settings import Settings
 from harness.shards import content_key
-from harness.store import FeatureStore, Piece, Shelf
-from harness.types import Clip, Interval, Result
+from harness.splits import AnySplit, splits_of
+from harness.store import FeatureStore, Shelf
+from harness.targets import kind_of
+from harness.trained import Trained
+from harness.types import Clip, Events, Result, Trial, Trials
 from harness.views import View
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A task's clips under a protocol: as they are heard, and what is asked of them."""
+
+    task: Task
+    clips: Sequence[Clip]
+    trials: Sequence[Trial]
+    learnt: Sequence[Heard]
+    scored: Sequence[Heard]
+    interface: Interface
+    head: str
+    metric: str
+    partial: bool
+
+    @property
+    def pieces(self) -> list[Heard]:
+        """Everything that has to be encoded."""
+        return list({piece.key: piece for piece in chain(self.learnt, self.scored)}.values())
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The clips, by content, target, fold and group: two copies of a data set are the same wherever they lie."""
+        heard = zip(self.learnt, self.scored, self.clips, strict=True)
+        rows = sorted((p.key, q.key, c.id, repr(c.target), c.fold, c.group) for p, q, c in heard)
+        return {
+            "sha256": content_key([rows, sorted(self.trials)] if self.trials else rows),
+            "version": self.task.version,
+            "clips": len(self.clips),
+            "trials": len(self.trials),
+            "groups": len({clip.group for clip in self.clips}),
+            "hours": round(sum(piece.seconds for piece in self.scored) / 3600, 4),
+            "licence": self.task.licence,
+            "groups_spanning_folds": [] if self.task.leaks else sorted(spanning_groups(self.clips)),
+            "leaks": self.task.leaks,
+            "folding": self.task.folding,
+            "remarks": remarks(self.task, self.clips),
+        }
 
 
 @dataclass(frozen=True)
@@ -33,11 +81,14 @@ class Experiment:
     """One upstream on one task, understood and checked, with nothing computed yet."""
 
     encoder: Encoder
-    task: Task
-    clips: Sequence[Clip]
-    pieces: Sequence[Piece]
+    labelled: Labelled
     store: FeatureStore
     settings: Settings
+
+    @property
+    def task(self) -> Task:
+        """The task's record."""
+        return self.labelled.task
 
     @cached_property
     def shelf(self) -> Shelf:
@@ -45,35 +96,41 @@ class Experiment:
         return self.store.shelf(self.encoder.key)
 
     @cached_property
-    def data(self) -> dict[str, Any]:
-        """The clips, by content, target, fold and group: two copies of a data set are the same wherever they lie."""
-        rows = sorted((p.key, c.id, c.target, c.fold, c.group) for p, c in zip(self.pieces, self.clips, strict=True))
-        return {
-            "sha256": content_key(rows),
-            "version": self.task.version,
-            "clips": len(self.clips),
-            "groups": len({clip.group for clip in self.clips}),
-            "hours": round(sum(piece.seconds for piece in self.pieces) / 3600, 4),
-            "licence": self.task.licence,
-            "groups_spanning_folds": sorted(spanning_groups(self.clips)),
-        }
+    def method(self) -> fit.Method:
+        """How the head is chosen and fitted."""
+        preset = self.settings.preset
+        published = self.task.published.get(preset.benchmark, {})
+        return preset.method(self.labelled.head, published, str(pick_device(self.settings.device)))
+
+    @cached_property
+    def splits(self) -> list[AnySplit]:
+        """Which clips train, choose and score."""
+        return splits_of(self.settings.preset.splits, self.task, self.labelled.clips)
+
+    @cached_property
+    def seeds(self) -> range:
+        """The seeds of the heads."""
+        preset = self.settings.preset
+        count = self.settings.seeds or (preset.seeds if self.method.head.random else 1)
+        return range(preset.first_seed, preset.first_seed + count)
 
     @cached_property
     def key(self) -> str:
         """Everything that decides the score; a second run with the same key has nothing to do."""
+        preset, method = self.settings.preset, self.method
         return content_key(
             {
                 "encoder": self.encoder.key,
                 "task": self.task.name,
                 "version": self.task.version,
-                "labels": self.task.target.labels,
-                "metric": self.task.metric,
-                "data": self.data["sha256"],
+                "target": repr(self.task.target),
+                "metric": self.labelled.metric,
+                "data": self.labelled.facts["sha256"],
                 "splits": [[split.train, split.valid, split.test] for split in self.task.splits],
-                "protocol": self.settings.protocol,
-                "interface": self.settings.used_interface,
-                "head": repr(HEADS[self.settings.used_head]),
-                "seeds": self.settings.seeds,
+                "protocol": [preset.name, preset.splits, preset.once, method.standardise, method.refit],
+                "interface": [str(self.labelled.interface), self.settings.interface is None],
+                "head": repr(method.head),
+                "seeds": list(self.seeds),
                 "revisions": [fit.REVISION, stats.REVISION],
             }
         )
@@ -94,23 +151,49 @@ def prepare_all(
     """
     specs = [UpstreamSpec.parse(name) for name in dict.fromkeys(upstreams)]
     known = [load_task(name) for name in dict.fromkeys(tasks)]
-    encoders = [
-        Encoder(
-            spec,
-            spec.weights(store.digest),
-            View.parse(settings.view or spec.cls.view),
-            settings.preset.recipe,
-            settings.device,
-        )
-        for spec in specs
+    models = [Model(spec, spec.weights(store.digest), settings.device) for spec in specs]
+    labelled = [_label(task, settings, store) for task in known]
+    experiments = [
+        Experiment(_encoder(model, each.interface, settings), each, store, settings)
+        for model in models
+        for each in labelled
     ]
-    labelled = []
-    for task in known:
-        clips = load_clips(task, ready_folder(task, settings.data))
-        if settings.limit is not None and settings.limit < len(clips):
-            clips = spread_evenly(clips, settings.limit)
-        labelled.append((task, clips, pieces_of(clips, store)))
-    return [Experiment(encoder, *each, store, settings) for encoder in encoders for each in labelled]
+    for experiment in experiments:
+        if settings.seeds and settings.seeds > 1 and not experiment.method.head.random:
+            raise UserError(
+                f"the {experiment.labelled.head} head has no randomness, so --seeds {settings.seeds} would repeat one "
+                "answer: drop it"
+            )
+    return experiments
+
+
+def _label(task: Task, settings: Settings, store: FeatureStore) -> Labelled:
+    """List a task's clips, and settle how they are heard and what answers for them."""
+    preset, kind = settings.preset, kind_of(task.target)
+    interface, head = preset.pair(kind, settings.interface, settings.head)
+    check_pair(head, interface, kind)
+    metric = task.metric or DEFAULTS[kind]
+    bind(metric, task.target)
+    folder = ready_folder(task, settings.data)
+    clips = load_clips(task, folder)
+    trials = load_trials(task, folder, clips) if isinstance(task.target, Trials) else []
+    if partial := settings.limit is not None and settings.limit < len(clips):
+        clips = spread_evenly(clips, settings.limit or 0)
+        kept = {clip.id for clip in clips}
+        trials = [trial for trial in trials if trial.one in kept and trial.other in kept]
+    published = task.published.get(preset.benchmark, {})
+    recipes = RECIPES[preset.recipe](seconds_of(clips, store), published)
+    learnt, scored = (pieces_of(clips, store, each) for each in recipes)
+    return Labelled(task, clips, trials, learnt, scored, interface, head, metric, partial)
+
+
+def _encoder(model: Model, interface: Interface, settings: Settings) -> Encoder:
+    """The model with the view that the interface needs; frames of several layers need to know how many there are."""
+    own = View.parse(settings.view or settings.preset.view or model.spec.cls.view)
+    if own.pool == "frames":
+        return Encoder(model, own)
+    single = not interface.needs_frames or interface.layers == "last" or interface.layers.startswith("layer:")
+    return Encoder(model, interface.view(own, 1 if single else len(model.upstream.widths)))
 
 
 def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
@@ -120,7 +203,7 @@ def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
     """
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, clip in enumerate(clips):
-        cells[clip.target, clip.fold].append(i)
+        cells[str(clip.target), clip.fold].append(i)
     rank = dict(zip(random.Random(0).sample(sorted(cells), len(cells)), range(len(cells)), strict=True))
     turns = sorted((turn, rank[cell], i) for cell, members in cells.items() for turn, i in enumerate(members))
     return [clips[i] for i in sorted(i for _, _, i in turns[:limit])]
@@ -129,7 +212,7 @@ def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
 def foresee(experiment: Experiment) -> Forecast:
     """What the experiment's extraction would take."""
     workers = experiment.settings.used_workers
-    return forecast(experiment.encoder, experiment.shelf, experiment.clips, experiment.pieces, workers=workers)
+    return forecast(experiment.encoder, experiment.shelf, experiment.labelled.pieces, workers=workers)
 
 
 def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
@@ -139,8 +222,8 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
         UserError: the store would grow beyond ``max_store``, or a clip cannot be encoded.
     """
     encoder, settings, shelf = experiment.encoder, experiment.settings, experiment.shelf
-    there = shelf.index()
-    missing = [piece for piece in experiment.pieces if piece.key not in there]
+    there, pieces = shelf.index(), experiment.labelled.pieces
+    missing = [piece for piece in pieces if piece.key not in there]
     if missing:
         size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece in missing)
         if size > settings.max_store:
@@ -148,18 +231,42 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
                 f"{len(missing):,} clips in the view {encoder.view} would take {size / 1e6:,.1f} MB, "
                 f"and --max-store allows {settings.max_store / 1e6:,.1f} MB: raise it, or keep less"
             )
+    if missing and settings.preset.recipe != WHOLE:
+        f = foresee(experiment)
+        text = f"{settings.protocol} hears clips its own way ({settings.preset.recipe}): {f.clips:,} are encoded again"
+        report(Event("forecast", f"{text}, about {60 * f.hours:.1f} min and {f.bytes / 1e6:,.1f} MB"))
     shelf.agree(encoder.answer())
-    cost = extract(encoder, shelf, experiment.clips, experiment.pieces, workers=settings.used_workers, report=report)
+    cost = extract(encoder, shelf, pieces, workers=settings.used_workers, report=report)
     return {**cost, "store_bytes": shelf.size()}
 
 
-def run_all(experiments: Sequence[Experiment], report: Report = silent) -> list[Result]:
-    """Run one after the other; a network is let go of after its last experiment."""
-    outcomes = []
+@dataclass(frozen=True)
+class Inapplicable:
+    """An upstream that a protocol's interface cannot be used with, in a sweep: ``why`` is a sentence."""
+
+    upstream: str
+    task: str
+    why: str
+
+
+def run_all(experiments: Sequence[Experiment], report: Report = silent) -> list[Result | Inapplicable]:
+    """Run one after the other; a network is let go of after its last experiment.
+
+    Raises:
+        UserError: nothing was applicable, or something has to be changed first.
+    """
+    outcomes: list[Result | Inapplicable] = []
     for i, experiment in enumerate(experiments):
-        outcomes.append(run(experiment, report))
-        if all(later.encoder is not experiment.encoder for later in experiments[i + 1 :]):
-            experiment.encoder.release()
+        try:
+            outcomes.append(run(experiment, report))
+        except NotApplicable as error:
+            if len(experiments) == 1:
+                raise
+            label, task = experiment.encoder.spec.label, experiment.task.name
+            outcomes.append(Inapplicable(label, task, str(error)))
+            report(Event("inapplicable", f"{label} on {task}: not applicable, {error}", {"upstream": label}))
+        if all(later.encoder.model is not experiment.encoder.model for later in experiments[i + 1 :]):
+            experiment.encoder.model.release()
     return outcomes
 
 
@@ -168,121 +275,91 @@ def run(experiment: Experiment, report: Report = silent) -> Result:
 
     A run that is done already is only read.
     """
-    settings, task = experiment.settings, experiment.task
-    label = experiment.encoder.spec.label
-    if experiment.encoder.view.kind == "frames":
-        raise UserError(f"run needs one vector a clip, and {experiment.encoder.view} gives many: use mean or mean-ln")
+    settings, label = experiment.settings, f"{experiment.encoder.spec.label} on {experiment.task.name}"
     if (earlier := results.find(experiment.key, settings.results)) is not None:
-        report(Event("result", f"{label} on {task.name}: done before, nothing to do", {"key": earlier.key}))
+        report(Event("result", f"{label}: done before, nothing to do", {"key": earlier.key}))
         return earlier
 
-    check_layer(settings.used_interface, experiment.encoder.upstream.widths)
+    interface, deviations = settle(experiment)
+    splits = experiment.splits
     results.make_folder(settings.results)
+    for remark in experiment.labelled.facts["remarks"]:
+        report(Event("remark", f"{experiment.task.name}: {remark}"))
     cost = fill(experiment, report)
-    features = experiment.shelf.get([piece.key for piece in experiment.pieces])
-    layers = {name: np.stack([row.numpy() for row in rows]) for name, rows in features.items()}
-    numbers = {name: i for i, name in enumerate(task.target.labels)}
-    data = fit.Data(
-        present(settings.used_interface, layers),
-        np.array([numbers[clip.target] for clip in experiment.clips]),
-        np.array([clip.fold for clip in experiment.clips]),
-        len(numbers),
-    )
+    data = load(experiment, interface)
     begin = time.perf_counter()
-    outcomes = []
-    for seed in range(settings.seeds):
-        for index, split in enumerate(task.splits):
-            outcomes.append(fit.fit_split(data, split, HEADS[settings.used_head], index=index, seed=seed))
-            text = f"{label} on {task.name}: {len(outcomes)}/{len(task.splits) * settings.seeds} splits fitted"
-            report(Event("fit", text, {"upstream": label}, len(outcomes), len(task.splits) * settings.seeds))
+    outcomes = fit_all(experiment, data, splits, report)
+    for outcome in outcomes:
+        if not np.isfinite(outcome.fold.score):
+            raise UserError(
+                f"{data.scoring.metric} is not defined on the test fold {', '.join(outcome.fold.test)} of "
+                f"{experiment.task.name}, whose clips are too alike: give it clips of every label, or raise --limit"
+            )
     cost["fit_seconds"] = round(time.perf_counter() - begin, 3)
-
-    result = _result(experiment, data, outcomes, cost)
+    result = result_of(experiment, interface, data, outcomes, {"cost": cost, "deviations": deviations})
     path = results.write(result, settings.results)
-    report(
-        Event(
-            "result",
-            f"{label} on {task.name}: {' '.join(results.describe_score(result))}",
-            {"file": str(path), "score": result.score},
-        )
-    )
+    text = f"{label}: {' '.join(results.describe_score(result))}"
+    report(Event("result", text, {"file": str(path), "score": result.score}))
     return result
 
 
-def _result(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outcome], cost: dict[str, Any]) -> Result:
-    settings, task, encoder = experiment.settings, experiment.task, experiment.encoder
-    splits = len(task.splits)
-    by_seed = [
-        np.mean([outcome.fold.score for outcome in outcomes[i : i + splits]]) for i in range(0, len(outcomes), splits)
-    ]
-    by_fold = [np.mean([outcome.fold.score for outcome in outcomes[i::splits]]) for i in range(splits)]
-    return Result(
-        key=experiment.key,
-        upstream=encoder.spec.label,
-        task=task.name,
-        protocol=_protocol(experiment),
-        interface=settings.used_interface,
-        head=settings.used_head,
-        metric=task.metric,
-        score=float(np.mean(by_seed)),
-        interval=_interval(experiment, data, outcomes),
-        folds=tuple(outcome.fold for outcome in outcomes),
-        fold_std=fit.spread([float(score) for score in by_fold]),
-        seed_std=fit.spread([float(score) for score in by_seed]),
-        badges=_badges(experiment),
-        candidates=tuple(candidate for outcome in outcomes for candidate in outcome.candidates),
-        layer_weights=tuple(outcome.layer_weights for outcome in outcomes if outcome.layer_weights),
-        data={**experiment.data, "chance": fit.chance(data.y, data.classes)},
-        encoder=_encoder_facts(experiment),
-        cost=cost,
-        environment=environment(str(encoder.upstream.device)),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+def settle(experiment: Experiment) -> tuple[Interface, tuple[str, ...]]:
+    """The interface for this very upstream, and in sentences where it leaves the protocol.
+
+    Raises:
+        UserError: the view does not have what the interface needs.
+        NotApplicable: the interface cannot be used with this upstream.
+    """
+    interface, upstream, view = experiment.labelled.interface, experiment.encoder.upstream, experiment.encoder.view
+    if interface.needs_frames != (view.pool == "frames"):
+        raise UserError(
+            f"the interface {interface} needs {'frames' if interface.needs_frames else 'one vector a clip'}, and the "
+            f"view {view} gives {'many' if view.pool == 'frames' else 'one'}: leave --view out"
+        )
+    asked = experiment.settings.interface is not None
+    if not asked and interface.join == "weighted-sum" and len(set(upstream.widths)) > 1:
+        return Interface("last"), (f"last in place of {interface}, since this upstream's layers differ in width",)
+    interface.check(upstream.widths)
+    if interface.pool == "none" and upstream.frame_rate is None:
+        raise NotApplicable(f"{interface} is not applicable: this upstream gives one frame a clip")
+    return interface, ()
 
 
-def _interval(experiment: Experiment, data: fit.Data, outcomes: Sequence[fit.Outcome]) -> Interval:
-    """Answers of all seeds to one clip in one split are one observation."""
-    splits = len(experiment.task.splits)
-    correct, folds, groups = [], [], []
-    for index in range(splits):
-        rows = outcomes[index].rows
-        answers = np.stack([outcome.answers for outcome in outcomes[index::splits]])
-        correct.append((answers == data.y[rows]).mean(0))
-        folds += [index] * int(rows.sum())
-        groups += [experiment.clips[i].group for i in np.flatnonzero(rows).tolist()]
-    return stats.accuracy_interval(np.concatenate(correct), folds, groups)
+def load(experiment: Experiment, interface: Interface) -> fit.Data:
+    """What the heads learn from, out of the store."""
+    labelled = experiment.labelled
+    learnt = interface.present(experiment.shelf.get([piece.key for piece in labelled.learnt]))
+    same = [p.key for p in labelled.learnt] == [p.key for p in labelled.scored]
+    tested = learnt if same else interface.present(experiment.shelf.get([piece.key for piece in labelled.scored]))
+    times = frame_times(experiment, learnt) if isinstance(labelled.task.target, Events) else []
+    scoring = Scoring(labelled.task.target, labelled.metric, labelled.clips, labelled.trials, times)
+    return fit.Data(learnt, tested, interface.join, interface.pool, scoring)
 
 
-def _protocol(experiment: Experiment) -> str:
-    """The protocol's name and whatever was asked for instead of its own: what differs is not ranked together."""
-    settings, preset = experiment.settings, experiment.settings.preset
-    own = (preset.interface, preset.head, experiment.encoder.spec.cls.view)
-    used = (settings.used_interface, settings.used_head, str(experiment.encoder.view))
-    return "+".join([preset.name, *(name for name, usual in zip(used, own, strict=True) if name != usual)])
+def frame_times(experiment: Experiment, inputs: Mapping[str, Features]) -> list[Any]:
+    """The centres of each clip's frames, in seconds."""
+    from harness.features import Frames
+
+    upstream, (frames,) = experiment.encoder.upstream, inputs.values()
+    if not isinstance(frames, Frames) or upstream.frame_rate is None:
+        raise TypeError("times are those of frames")
+    hop = float(1 / upstream.frame_rate)
+    return [float(upstream.frame_offset) + hop * np.arange(frames.length(i)) for i in range(len(frames))]
 
 
-def _badges(experiment: Experiment) -> tuple[str, ...]:
-    untrained = experiment.encoder.weights.kind == "untrained"
-    partial = len(experiment.clips) < experiment.task.clips
-    return tuple(name for name, so in (("untrained", untrained), ("partial", partial)) if so)
-
-
-def _encoder_facts(experiment: Experiment) -> dict[str, Any]:
-    upstream, spec = experiment.encoder.upstream, experiment.encoder.spec
-    training = upstream.training or spec.card.training
-    lengths = [round(piece.seconds * upstream.sample_rate) for piece in experiment.pieces]
-    return {
-        **experiment.encoder.key,
-        "key": content_key(experiment.encoder.key),
-        "weights_label": experiment.encoder.weights.label,
-        "layers": len(upstream.widths),
-        "width": upstream.final_width,
-        "parameters": upstream.parameters,
-        "clips_padded_to_the_shortest_input": sum(samples < upstream.shortest for samples in lengths),
-        "clips_cut_in_windows": sum(samples > (upstream.longest or samples) for samples in lengths),
-        "sample_rate": upstream.sample_rate,
-        "paper": spec.card.paper,
-        "licence": spec.card.licence,
-        "training": {**asdict(training), "sets": list(training.sets)},
-        **upstream.found,
-    }
+def fit_all(
+    experiment: Experiment, data: fit.Data, splits: Sequence[AnySplit], report: Report = silent
+) -> list[fit.Outcome]:
+    """Fit every split with every seed: all splits of the first seed, then of the next."""
+    label = experiment.encoder.spec.label
+    outcomes: list[fit.Outcome] = []
+    total = len(splits) * len(experiment.seeds)
+    for seed in experiment.seeds:
+        method = experiment.method
+        for index, split in enumerate(splits):
+            outcomes.append(fit.fit_split(data, split, method, index=index, seed=seed))
+            if experiment.settings.preset.once and isinstance(method.head, Trained):
+                method = replace(method, head=method.head.narrowed(outcomes[-1].fold.chosen))
+            text = f"{label} on {experiment.task.name}: {len(outcomes)}/{total} splits fitted"
+            report(Event("fit", text, {"upstream": label}, len(outcomes), total))
+    return outcomes

@@ -19,6 +19,7 @@ from harness.errors import UserError
 from harness.events import Report, silent
 from harness.models import Upstream
 from harness.registry import UpstreamSpec
+from harness.shards import content_key
 from harness.store import FeatureStore, Piece, Shelf
 from harness.types import Clip
 from harness.views import View
@@ -31,16 +32,19 @@ BATCH_SECONDS = {"cpu": 80.0, "cuda": 640.0}
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """An upstream with a view and a recipe.
+class Heard(Piece):
+    """A clip as it is encoded: what the store knows it by, and how it is had."""
 
-    All that decides what a clip's features are. The network is built when it is first needed.
-    """
+    clip: Clip
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Model:
+    """An upstream with its weights, which is built when it is first needed."""
 
     spec: UpstreamSpec
     weights: Weights
-    view: View
-    recipe: Recipe
     device: str
 
     @cached_property
@@ -51,6 +55,29 @@ class Encoder:
     def release(self) -> None:
         """Let go of the network."""
         self.__dict__.pop("upstream", None)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model with a view: with a clip's own sound, all that decides what its features are."""
+
+    model: Model
+    view: View
+
+    @property
+    def spec(self) -> UpstreamSpec:
+        """The model's name, understood."""
+        return self.model.spec
+
+    @property
+    def weights(self) -> Weights:
+        """The model's weights."""
+        return self.model.weights
+
+    @property
+    def upstream(self) -> Upstream:
+        """The loaded upstream."""
+        return self.model.upstream
 
     @cached_property
     def key(self) -> dict[str, Any]:
@@ -63,7 +90,6 @@ class Encoder:
             "weights": self.weights.identity,
             "revision": self.spec.cls.revision_of(self.weights),
             "revisions": [audio.REVISION, fbank.REVISION, models.REVISION, views.REVISION],
-            "recipe": self.recipe.key(),
             "view": str(self.view),
             "resampler": resampler(),
         }
@@ -95,47 +121,59 @@ class Forecast:
     bytes: float
 
 
-def pieces_of(clips: Sequence[Clip], store: FeatureStore) -> list[Piece]:
-    """The clips as the store knows them, by the contents of their files, in the same order.
+def seconds_of(clips: Sequence[Clip], store: FeatureStore) -> list[float]:
+    """How long each clip is.
+
+    Raises:
+        UserError: a file cannot be read as audio.
+    """
+    return [_stretch(clip, store)[1] for clip in clips]
+
+
+def pieces_of(clips: Sequence[Clip], store: FeatureStore, recipes: Sequence[Recipe] | None = None) -> list[Heard]:
+    """The clips as the store knows them, by the contents of their files, in the same order; whole unless cut.
 
     Raises:
         UserError: a file cannot be read as audio.
     """
     pieces = []
-    for clip in clips:
-        sha256, header = store.audio(clip.path)
-        whole = clip.start is None and clip.stop is None
-        stop = header.frames / header.rate if clip.stop is None else clip.stop
-        key = sha256 if whole else f"{sha256}:{clip.start or 0.0!r}-{stop!r}"
-        pieces.append(Piece(key, stop - (clip.start or 0.0)))
+    for clip, recipe in zip(clips, recipes or [Recipe()] * len(clips), strict=True):
+        key, seconds = _stretch(clip, store)
+        key += "" if recipe == Recipe() else f"|{content_key(recipe.key())[:16]}"
+        pieces.append(Heard(key, recipe.seconds(seconds), clip, recipe))
     return pieces
 
 
-def forecast(
-    encoder: Encoder, shelf: Shelf, clips: Sequence[Clip], pieces: Sequence[Piece], *, workers: int = 2
-) -> Forecast:
+def _stretch(clip: Clip, store: FeatureStore) -> tuple[str, float]:
+    """A clip's sound by the contents of its file, and its length in seconds."""
+    sha256, header = store.audio(clip.path)
+    stop = header.frames / header.rate if clip.stop is None else clip.stop
+    whole = clip.start is None and clip.stop is None
+    return sha256 if whole else f"{sha256}:{clip.start or 0.0!r}-{stop!r}", stop - (clip.start or 0.0)
+
+
+def forecast(encoder: Encoder, shelf: Shelf, pieces: Sequence[Heard], *, workers: int = 2) -> Forecast:
     """Measure the encoder on a few of the missing clips, and say what the rest would take. Stores nothing."""
     there = shelf.index()
-    missing = {piece.key: (piece, clip) for piece, clip in zip(pieces, clips, strict=True) if piece.key not in there}
-    todo = sorted(missing.values(), key=lambda pair: pair[0].seconds)
+    missing = {piece.key: piece for piece in pieces if piece.key not in there}
+    todo = sorted(missing.values(), key=lambda piece: piece.seconds)
     if not todo:
         return Forecast(0, 0.0, 0.0, 0.0)
-    total = sum(piece.seconds for piece, _ in todo)
-    size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece, _ in todo)
-    sample = [(piece.key, clip) for piece, clip in todo[len(todo) // 2 :][:8]]
+    total = sum(piece.seconds for piece in todo)
+    size = sum(encoder.view.bytes(encoder.upstream, piece.seconds) for piece in todo)
+    sample = todo[len(todo) // 2 :][:8]
     encoder.answer()  # warms up
     begin = time.perf_counter()
     with _crew(encoder, workers) as crew:
         list(crew.pool.map(lambda _: _encode(encoder, sample, crew), range(workers)))
-    speed = workers * sum(missing[key][0].seconds for key, _ in sample) / (time.perf_counter() - begin)
+    speed = workers * sum(piece.seconds for piece in sample) / (time.perf_counter() - begin)
     return Forecast(len(todo), total, total / speed / 3600, size)
 
 
 def extract(
     encoder: Encoder,
     shelf: Shelf,
-    clips: Sequence[Clip],
-    pieces: Sequence[Piece],
+    pieces: Sequence[Heard],
     *,
     workers: int = 2,
     report: Report = silent,
@@ -149,22 +187,21 @@ def extract(
     total = sum(map(len, shards))
     if not total:
         return {"clips_encoded": 0}
-    by_key = dict(zip((piece.key for piece in pieces), clips, strict=True))
+    by_key = {piece.key: piece for piece in pieces}
     begin, done = time.perf_counter(), 0
     with _crew(encoder, workers) as crew:
-        members = ([(key, by_key[key]) for key in keys] for keys in shards)
+        members = ([by_key[key] for key in keys] for keys in shards)
         jobs = [crew.pool.submit(_encode_shard, encoder, shelf, each, crew) for each in members]
         for job in as_completed(jobs):
             done += job.result()
             rate = done / (time.perf_counter() - begin)
             report(_progress(encoder, done, total, rate))
     spent = time.perf_counter() - begin
-    seconds = {piece.key: piece.seconds for piece in pieces}
     return {
         "clips_encoded": total,
         "seconds": round(spent, 3),
         "clips_per_second": round(total / spent, 3),
-        "times_real_time": round(sum(seconds[key] for keys in shards for key in keys) / spent, 2),
+        "times_real_time": round(sum(by_key[key].seconds for keys in shards for key in keys) / spent, 2),
     }
 
 
@@ -200,20 +237,23 @@ def _crew(encoder: Encoder, workers: int) -> Iterator[_Crew]:
         torch.set_num_threads(threads)
 
 
-def _encode_shard(encoder: Encoder, shelf: Shelf, members: Sequence[tuple[str, Clip]], crew: _Crew) -> int:
+def _encode_shard(encoder: Encoder, shelf: Shelf, members: Sequence[Heard], crew: _Crew) -> int:
     """Encode and store one shard; gives its number of clips."""
     features = _encode(encoder, members, crew)
-    for key, clip in members:
-        if not all(tensor.isfinite().all() for tensor in features[key].values()):
-            raise UserError(f"{encoder.spec.label} makes features that are not finite of {clip.path}")
-    keys, names = [key for key, _ in members], encoder.view.names(encoder.upstream)
+    for piece in members:
+        if not all(tensor.isfinite().all() for tensor in features[piece.key].values()):
+            raise UserError(
+                f"{encoder.spec.label} makes features that are not finite of {piece.clip.path} in the view "
+                f"{encoder.view}"
+            )
+    keys, names = [piece.key for piece in members], encoder.view.names(encoder.upstream)
     shelf.put(keys, {name: [features[key][name] for key in keys] for name in names})
     return len(keys)
 
 
-def _encode(encoder: Encoder, members: Sequence[tuple[str, Clip]], crew: _Crew) -> "dict[str, Mapping[str, Tensor]]":
+def _encode(encoder: Encoder, members: Sequence[Heard], crew: _Crew) -> "dict[str, Mapping[str, Tensor]]":
     """Decode and encode some clips: their features by key."""
-    waves = {key: _decode(encoder, clip) for key, clip in members}
+    waves = {piece.key: _decode(encoder, piece) for piece in members}
     features: dict[str, Mapping[str, Tensor]] = {}
     with crew.turn:
         for keys in _batches(waves, encoder):
@@ -230,8 +270,9 @@ def _progress(encoder: Encoder, done: int, total: int, rate: float) -> events.Ev
     return events.Event("extract", text, values, done, total)
 
 
-def _decode(encoder: Encoder, clip: Clip) -> Wave:
-    return load_wave(clip.path, encoder.upstream.sample_rate, encoder.recipe, start=clip.start, stop=clip.stop)
+def _decode(encoder: Encoder, piece: Heard) -> Wave:
+    clip = piece.clip
+    return load_wave(clip.path, encoder.upstream.sample_rate, piece.recipe, start=clip.start, stop=clip.stop)
 
 
 def _batches(waves: "Mapping[str, Wave]", encoder: Encoder) -> Iterator[list[str]]:

@@ -1,35 +1,50 @@
-"""Fitting: on every split choose on its own validation folds, refit, and answer its test folds once."""
+"""Fitting: on every split choose on its own validation clips, refit where the protocol does, answer its test once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from harness.errors import UserError
-from harness.heads import Head, Labels, Sample, score
-from harness.interfaces import Array
-from harness.types import Candidate, FoldScore, Split
+from harness.features import Features, Rows, Scale
+from harness.heads import Fitted, Head, Problem, Sample
+from harness.scoring import Answers, Scoring
+from harness.splits import AnySplit
+from harness.types import Candidate, FoldScore
 
 #: Raise it when a change of the code moves scores: runs are then made anew.
-REVISION = "1"
+REVISION = "2"
 
 
 @dataclass(frozen=True)
 class Data:
-    """What there is to learn from.
+    """What there is to learn from: inputs to choose between, and what they should give.
 
-    Inputs (clip, layer, width) to choose between, class numbers, and each clip's fold.
+    ``tested`` are the same inputs as test clips are heard, which differs from ``inputs`` only where a published
+    recipe treats them differently. ``join`` and ``pool`` as in :class:`harness.heads.Problem`.
     """
 
-    inputs: Mapping[str, Array]
-    y: Labels
-    folds: npt.NDArray[np.str_]
-    classes: int
+    inputs: Mapping[str, Features]
+    tested: Mapping[str, Features]
+    join: str
+    pool: str
+    scoring: Scoring
 
-    def rows(self, folds: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which clips lie in these folds."""
-        return np.isin(self.folds, folds)
+
+@dataclass(frozen=True)
+class Method:
+    """How a head is chosen and fitted; the settings of a protocol that concern fitting."""
+
+    head: Head
+    standardise: Literal["no", "training", "training and validation"] = "training"
+    refit: bool = True
+    device: str = "cpu"
+
+    def scale(self, x: Features, train: Rows, valid: Rows) -> Scale | None:
+        """What standardises features, by the clips that the method says."""
+        if self.standardise == "no":
+            return None
+        return x.scale(train if self.standardise == "training" else np.union1d(train, valid))
 
 
 @dataclass(frozen=True)
@@ -37,67 +52,91 @@ class Outcome:
     """What one split gave: answers to its test clips (``rows``), what was tried, and what was chosen."""
 
     fold: FoldScore
-    rows: npt.NDArray[np.bool_]
-    answers: Labels
+    rows: Rows
+    answers: Answers
     candidates: tuple[Candidate, ...]
     layer_weights: tuple[float, ...]
 
 
-def fit_split(data: Data, split: Split, head: Head, *, index: int = 0, seed: int = 0) -> Outcome:
-    """Run one split.
+@dataclass(frozen=True)
+class Choice:
+    """An input and a setting, the head that they gave, and all that were tried."""
 
-    Every input and setting learns from the training folds and is scored on the validation folds; the best (ties go to
-    the lower cross-entropy, then to the first) is refitted on both and answers the test folds. Features are
-    standardised by the folds that are learned from.
+    layer: str
+    setting: Mapping[str, object]
+    fitted: Fitted
+    candidates: tuple[Candidate, ...]
 
-    Raises:
-        UserError: the folds that are learned from, or judged by, are too poor in clips.
+
+@dataclass(frozen=True)
+class Visible:
+    """All that selection sees of a split: there is no way from here to its test clips.
+
+    ``sign`` is -1 where the metric is better the lower it is, which a judge's score is not.
     """
-    train, valid, test = (data.rows(folds) for folds in (split.train, split.valid, split.test))
-    if not (valid.any() and test.any() and len(np.unique(data.y[train])) > 1):
-        raise UserError(
-            f"the split that tests on fold {', '.join(split.test)} has too few clips to learn from: raise --limit"
-        )
-    candidates = []
-    ranking: list[tuple[float, float]] = []
-    for label, x in data.inputs.items():
-        scaled = standardised(x, by=train)
-        sample, judge = Sample(scaled[train], data.y[train]), Sample(scaled[valid], data.y[valid])
-        for setting, accuracy, loss in head.search(sample, judge, data.classes, seed):
-            candidates.append(Candidate(index, seed, {"layer": label, **setting}, accuracy))
-            ranking.append((accuracy, -loss))
-    chosen = candidates[max(range(len(ranking)), key=ranking.__getitem__)]
-    scaled = standardised(data.inputs[chosen.setting["layer"]], by=train | valid)
-    sample = Sample(scaled[train | valid], data.y[train | valid])
-    fitted = head.fit(sample, data.classes, chosen.setting, seed)
-    logits = fitted.logits(scaled[test])
-    accuracy, _ = score(logits, data.y[test])
-    return Outcome(
-        FoldScore(split.test, accuracy, int(test.sum()), {**chosen.setting, "seed": seed}),
-        test,
-        logits.argmax(1),
-        tuple(candidates),
-        fitted.layer_weights,
-    )
+
+    problems: Mapping[str, Problem]
+    sign: int
+
+    @classmethod
+    def of(cls, data: Data, train: Rows, valid: Rows, method: Method, seed: int) -> "Visible":
+        """Every input, scaled as the method says."""
+        problems = {}
+        for layer, x in data.inputs.items():
+            scale = method.scale(x, train, valid)
+            problems[layer] = Problem(
+                data.scoring.target,
+                Sample(_scaled(x.rows(train), scale), data.scoring.y[train]),
+                _scaled(x.rows(valid), scale),
+                data.scoring.judge(valid),
+                data.join,
+                data.pool,
+                seed,
+                method.device,
+            )
+        return cls(problems, data.scoring.sign)
 
 
-def standardised(x: Array, *, by: npt.NDArray[np.bool_]) -> Array:
-    """Give every feature of ``x`` (clip, layer, width) mean 0 and variance 1 over the clips ``by``.
+def choose(visible: Visible, head: Head, *, index: int) -> Choice:
+    """Try every input and setting.
 
-    Constant features become 0.
+    The best metric on the validation clips wins, then the lower loss, then the first.
     """
-    mean = x[by].mean(0, dtype=np.float64)
-    std = x[by].std(0, dtype=np.float64)
-    scale = np.where(std > 1e-6 * np.abs(mean).clip(min=1e-6), 1 / np.where(std > 0, std, 1), 0)
-    out: Array = ((x - mean) * scale).astype(np.float32)
-    return out
+    candidates, best = [], None
+    for layer, problem in visible.problems.items():
+        for tried in head.search(problem):
+            setting = {"layer": layer, **tried.setting, **tried.score.reading}
+            candidates.append(Candidate(index, problem.seed, setting, visible.sign * tried.score.value))
+            if best is None or tried.score.rank > best[0]:
+                best = (tried.score.rank, layer, setting, tried.fitted)
+    if best is None:
+        raise ValueError("there is nothing to choose from")
+    return Choice(*best[1:], tuple(candidates))
+
+
+def fit_split(data: Data, split: AnySplit, method: Method, *, index: int = 0, seed: int = 0) -> Outcome:
+    """Run one split: choose, refit on training and validation clips if the method does, answer the test clips."""
+    choice = choose(Visible.of(data, split.train, split.valid, method, seed), method.head, index=index)
+    train, fitted = split.train, choice.fitted
+    if method.refit:
+        train = np.sort(np.concatenate([split.train, split.valid]))
+        winner = replace(data, inputs={choice.layer: data.inputs[choice.layer]})
+        again = Visible.of(winner, train, split.valid, method, seed)
+        fitted = method.head.fit(again.problems[choice.layer], choice.setting)
+    scale = method.scale(data.inputs[choice.layer], train, split.valid)
+    outputs = fitted.outputs(_scaled(data.tested[choice.layer].rows(split.test), scale))
+
+    reading = {name: choice.setting[name] for name in data.scoring.readings()[0]}
+    answers = data.scoring.read(outputs, split.test, reading)
+    score = data.scoring.measure(data.scoring.metric, answers)
+    fold = FoldScore(split.folds, score, len(split.test), {**choice.setting, "seed": seed})
+    return Outcome(fold, split.test, answers, choice.candidates, fitted.layer_weights)
+
+
+def _scaled(x: Features, scale: Scale | None) -> Features:
+    return x if scale is None else x.scaled(scale)
 
 
 def spread(values: Sequence[float]) -> float | None:
     """Sample standard deviation, or None of fewer than two values."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def chance(y: Labels, classes: int) -> float:
-    """The accuracy of always answering the most frequent class."""
-    return float(np.bincount(y, minlength=classes).max() / len(y))

@@ -4,13 +4,15 @@ Built-in plugins are the files of ``harness/upstreams`` and ``harness/tasks``: t
 Other packages add theirs through the entry points ``harness.upstreams`` and ``harness.tasks``, whose value is a
 module, and have the same powers. An upstream's module holds ``UPSTREAM``, a subclass of
 :class:`harness.models.Upstream`. A task's module holds ``VARIANTS``, default first, and ``task(variant)``, which
-gives a :class:`harness.datasets.Task`.
+gives a :class:`harness.datasets.Task`. In place of ``VARIANTS`` it may hold ``ARGUMENT``, the name of what must stand
+after the colon and is handed to ``task`` as it is, such as ``FILE``; and then ``GUIDE``, what to know of it.
 
 The grammar of names is ``NAME[:TOKEN[-TOKEN]...][@WEIGHTS]``, split at the first ``@``.
 """
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Mapping
@@ -25,6 +27,7 @@ from harness.cards import Axis, Card, Training, Variant, Weights
 from harness.datasets import Task
 from harness.errors import UserError, choices
 from harness.models import Upstream
+from harness.types import Class, Events, Slots, Tags, Target, Trials, Value
 from harness.weights import Digest, base_name, find, folder_digest, label_of, names_a_path, published_name
 
 
@@ -245,14 +248,17 @@ def _tokens(family: str, axes: tuple[Axis, ...], text: str) -> dict[str, str]:
 
 
 def load_task(name: str) -> Task:
-    """Understand a task's name such as ``esc50:esc10``.
+    """Understand a task's name such as ``esc50:esc10`` or ``csv:FILE``.
 
     Raises:
-        UserError: the task or the variant is unknown.
+        UserError: the task or the variant is unknown, or what must stand after the colon is missing.
     """
     family, colon, variant = name.partition(":")
     module = _plugin("tasks", family).load()
-    if variant not in module.VARIANTS or (colon and not variant):
+    if argument := getattr(module, "ARGUMENT", None):
+        if not variant:
+            raise UserError(f"{family} needs a {argument.lower()} after a colon: write {family}:{argument}")
+    elif variant not in module.VARIANTS or (colon and not variant):
         known = [f"{family}:{word}" if word else family for word in module.VARIANTS]
         raise UserError(f"{family} has no variant {variant!r}: {choices(name, known)}")
     task: Task = module.task(variant)
@@ -262,19 +268,7 @@ def load_task(name: str) -> Task:
 def describe(kind: str, name: str) -> dict[str, Any]:
     """What ``harness info`` shows of one plugin, as plain values."""
     if kind == "tasks":
-        task = load_task(name)
-        facts = {
-            "version": task.version,
-            "clips": task.clips,
-            "classes": len(task.target.labels),
-            "splits": len(task.splits),
-            "metric": task.metric,
-            "licence": task.licence,
-            "paper": task.paper,
-            "variants": ", ".join(v for v in _plugin(kind, name.partition(":")[0]).load().VARIANTS if v),
-            "groups known to span folds": ", ".join(sorted(task.spanning)),
-        }
-        return {"name": name, "summary": task.description, **facts}
+        return _describe_task(name)
     family = _plugin("upstreams", re.split("[:@]", name)[0])
     spec = UpstreamSpec(name, family.load().UPSTREAM, {}, None) if name == family.name else UpstreamSpec.parse(name)
     cls, card = spec.cls, spec.card
@@ -292,6 +286,73 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         **{axis.option: ", ".join(axis.examples()) for axis in cls.axes},
         "weights": " or ".join(cls.reads),
     }
+
+
+def task_names(family: str) -> list[str]:
+    """The names that run a task's variants, or ``csv:FILE``; of another package's task, its family alone.
+
+    Nothing is imported: what a built-in task's module assigns to ``VARIANTS`` or ``ARGUMENT`` is read from its text.
+    """
+    plugin = _plugin("tasks", family)
+    spec = importlib.util.find_spec(plugin.module) if plugin.built_in else None
+    if spec is None or spec.origin is None:
+        return [family]
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign([ast.Name("VARIANTS")], value):
+                return [f"{family}:{word}" if word else family for word in ast.literal_eval(value)]
+            case ast.Assign([ast.Name("ARGUMENT")], value):
+                return [f"{family}:{ast.literal_eval(value)}"]
+    return [family]
+
+
+def _describe_task(name: str) -> dict[str, Any]:
+    from harness.metrics import DEFAULTS
+    from harness.targets import kind_of
+
+    family = name.partition(":")[0]
+    plugin = _plugin("tasks", family)
+    module = plugin.load()
+    if name == family and hasattr(module, "ARGUMENT"):
+        return {"name": f"{family}:{module.ARGUMENT}", "summary": plugin.summary, **module.GUIDE}
+    task = load_task(name)
+    return {
+        "name": name if hasattr(module, "VARIANTS") else task.name,
+        "summary": task.description,
+        "version": task.version,
+        "clips": task.clips,
+        "target": _describe_target(task.target),
+        "splits": len(task.splits),
+        "folds": task.folding,
+        "metric": task.metric or DEFAULTS[kind_of(task.target)],
+        "licence": task.licence,
+        "paper": task.paper,
+        "variants": ", ".join(variant for variant in getattr(module, "VARIANTS", ()) if variant),
+        "groups known to span folds": ", ".join(sorted(task.spanning)),
+        "known to lie in several folds": task.leaks,
+        "prescribed by benchmarks": "; ".join(
+            f"{benchmark}: {', '.join(f'{what} {value}' for what, value in own.items())}"
+            for benchmark, own in task.published.items()
+        ),
+    }
+
+
+def _describe_target(target: Target) -> str:
+    match target:
+        case Class(labels):
+            return f"one of {len(labels)} labels"
+        case Tags(labels):
+            return f"any of {len(labels)} labels"
+        case Slots(names, labels):
+            return "one label each of " + ", ".join(
+                f"{name} ({len(own)})" for name, own in zip(names, labels, strict=True)
+            )
+        case Value():
+            return "a number"
+        case Events(labels):
+            return f"when each of {len(labels)} labels sounds"
+        case Trials():
+            return "whether two clips have one speaker"
 
 
 def published_models(family: str) -> dict[str, dict[str, str]]:

@@ -13,7 +13,7 @@ from harness.types import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
 #: The columns of :func:`load`.
 COLUMNS = (
     "upstream",
@@ -130,11 +130,31 @@ def load(folder: str | Path) -> "pd.DataFrame":
 
 
 def describe_score(result: Result) -> tuple[str, str]:
-    """A score in percent, and its interval."""
+    """A score, in percent where its metric is a share, and its interval."""
     low, high = result.interval.low, result.interval.high
+    score = shown(result.score, result.metric)
     if low is None or high is None:
-        return f"{100 * result.score:.1f}", "no interval"
-    return f"{100 * result.score:.1f}", f"[{100 * low:.1f}, {100 * high:.1f}]"
+        return score, "no interval"
+    return score, f"[{shown(low, result.metric)}, {shown(high, result.metric)}]"
+
+
+def shown(value: float, metric: str) -> str:
+    """A value of a metric as people read it: a share in percent with one decimal, anything else with three."""
+    return f"{100 * value:.1f}" if is_share(metric) else f"{value:.3f}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is shown in percent; one that is unknown here is not."""
+    from harness.metrics import METRICS
+
+    return metric in METRICS and METRICS[metric].percent
+
+
+def is_better(metric: str, one: float, other: float) -> bool:
+    """Whether one value of a metric is better than another."""
+    from harness.metrics import METRICS
+
+    return one < other if metric in METRICS and not METRICS[metric].higher_is_better else one > other
 
 
 def row(result: Result) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from harness.catalogue import find_head
 from harness.devices import check_device
 from harness.errors import UserError
-from harness.heads import HEADS, check_head
-from harness.interfaces import check_interface
+from harness.interfaces import Interface
 from harness.protocols import Protocol, find_protocol
+from harness.views import View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +19,15 @@ class Settings:
     """Everything about a run but the upstream and the task.
 
     ``data`` are folders as in ``--data``; ``store`` and ``results`` are folders; ``interface``, ``head`` and ``view``
-    override the protocol's and the upstream's; ``limit`` keeps so many clips (the result is then marked partial);
-    ``max_store`` refuses larger extractions, in bytes.
+    override the protocol's and the upstream's, ``seeds`` the protocol's number; ``limit`` keeps so many clips (the
+    result is then marked partial); ``max_store`` refuses larger extractions, in bytes.
     """
 
     protocol: str = "default"
     interface: str | None = None
     head: str | None = None
     view: str | None = None
-    seeds: int = 1
+    seeds: int | None = None
     limit: int | None = None
     data: Sequence[str] = ()
     store: Path | None = None
@@ -41,12 +42,13 @@ class Settings:
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UserError(f"--{name} must be 1 or more, not {value}")
         check_device(self.device)
-        check_interface(self.used_interface)
-        check_head(self.used_head, self.used_interface)
-        if self.seeds > 1 and not HEADS[self.used_head].random:
-            raise UserError(
-                f"the {self.used_head} head has no randomness, so --seeds {self.seeds} would repeat one answer: drop it"
-            )
+        find_protocol(self.protocol)
+        if self.interface is not None:
+            Interface.parse(self.interface)
+        if self.head is not None:
+            find_head(self.head)
+        if self.view is not None:
+            View.parse(self.view)
 
     @cached_property
     def preset(self) -> Protocol:
@@ -54,16 +56,6 @@ class Settings:
         return find_protocol(self.protocol)
 
     @property
-    def used_interface(self) -> str:
-        """The interface that was asked for, or the protocol's."""
-        return self.interface or self.preset.interface
-
-    @property
     def used_workers(self) -> int:
         """The threads that were asked for, or one for each processor that this process may use, up to 8."""
         return self.workers or min(8, os.cpu_count() or 1)
-
-    @property
-    def used_head(self) -> str:
-        """The head that was asked for, or the protocol's."""
-        return self.head or self.preset.head

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from harness.errors import UserError
 from harness.files import write_atomically
@@ -38,24 +38,16 @@ def write_shard(path: Path, keys: Sequence[str], layers: "Mapping[str, Sequence[
         else:
             tensors[name] = torch.cat(list(rows))
             tensors["frames"] = torch.tensor([len(row) for row in rows])
-    bare = save(tensors)
-    digest = _checksum(list(keys), *_split(bare))
-    # One entry: safetensors writes several in an order that differs from run to run.
-    data = save(tensors, {"shard": json.dumps({"clips": list(keys), "sha256": digest})})
-    write_atomically(path, data)
-
-
-def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
-    """The header of a safetensors file, and its tensors' bytes."""
-    length = 8 + int.from_bytes(data[:8], "little")
-    header: dict[str, Any] = json.loads(data[8:length])
-    return header, memoryview(data)[length:]
-
-
-def _checksum(clips: Sequence[str], tensors: Mapping[str, Any], payload: memoryview) -> str:
-    digest = hashlib.sha256(content_key([clips, tensors]).encode())
+    data = save(tensors)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header, payload = json.loads(data[8:start]), memoryview(data)[start:]
+    digest = _digest(keys, header)
     digest.update(payload)
-    return digest.hexdigest()
+    about = json.dumps({"clips": list(keys), "sha256": digest.hexdigest()})
+    # One entry, and before the rest, as safetensors itself would write it; spaces keep the tensors aligned.
+    text = json.dumps({"__metadata__": {"shard": about}, **header}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    write_atomically(path, b"".join((len(text).to_bytes(8, "little"), text, payload)))
 
 
 def read_shard_header(path: Path) -> ShardHeader:
@@ -64,10 +56,39 @@ def read_shard_header(path: Path) -> ShardHeader:
     Raises:
         UserError: the header is damaged.
     """
+    with path.open("rb") as file:
+        return _header(file, path)
+
+
+def read_shard(path: Path) -> "dict[str, Sequence[Tensor]]":
+    """A shard's features, for each layer one tensor per clip.
+
+    The file is read once, in blocks, to see that it is whole; the tensors map it, so only what is used of them takes
+    memory.
+
+    Raises:
+        UserError: the shard is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    with path.open("rb") as file:
+        shard = _header(file, path)
+        digest = hashlib.file_digest(file, lambda: _digest(shard.clips, shard.tensors))
+    if digest.hexdigest() != shard.sha256:
+        raise _damaged(path)
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            tensors = json.loads(file.read(length))
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise _damaged(path) from error
+    frames = tensors.pop("frames", None)
+    return {name: list(t) if frames is None else list(t.split(frames.tolist())) for name, t in tensors.items()}
+
+
+def _header(file: BinaryIO, path: Path) -> ShardHeader:
+    """The header of a shard; the file is left where the tensors begin."""
+    try:
+        tensors = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         about = json.loads(tensors.pop("__metadata__")["shard"])
         shard = ShardHeader(list(about["clips"]), about["sha256"], tensors)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError) as error:
@@ -77,24 +98,9 @@ def read_shard_header(path: Path) -> ShardHeader:
     return shard
 
 
-def read_shard(path: Path) -> "dict[str, Sequence[Tensor]]":
-    """A shard's features, for each layer one tensor per clip.
-
-    Raises:
-        UserError: the shard is damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    shard, data = read_shard_header(path), path.read_bytes()
-    if _checksum(shard.clips, shard.tensors, _split(data)[1]) != shard.sha256:
-        raise _damaged(path)
-    try:
-        tensors = load(data)
-    except SafetensorError as error:
-        raise _damaged(path) from error
-    frames = tensors.pop("frames", None)
-    return {name: list(t) if frames is None else list(t.split(frames.tolist())) for name, t in tensors.items()}
+def _digest(clips: Sequence[str], tensors: Mapping[str, Any]) -> "hashlib._Hash":
+    """The beginning of a shard's checksum, of what its header says; the tensors' bytes follow."""
+    return hashlib.sha256(content_key([list(clips), tensors]).encode())
 
 
 def _damaged(path: Path) -> UserError:

@@ -1,6 +1,7 @@
 """Intervals that cover test sampling: whole groups are resampled, across all folds."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ Table = npt.NDArray[np.float64]
 REVISION = "1"
 LEVEL = 0.95
 RESAMPLES = 10_000
+#: Of scores that take longer to compute anew than an accuracy.
+SLOW_RESAMPLES = 1_000
 #: Below so many groups a bootstrap is too narrow.
 FEW = 10
 
@@ -49,6 +52,40 @@ def accuracy_interval(correct: Table, folds: Sequence[int], groups: Sequence[str
     return Interval(float(low), float(high), LEVEL, method, count)
 
 
+def interval(rescore: Callable[[Table], float], count: int, point: float, seed: int = 0) -> Interval:
+    """The interval of any score, from what it becomes when each of ``count`` groups counts so many times.
+
+    Args:
+        rescore: from how often each group counts (group,) to the score; NaN where it is undefined.
+        count: how many groups there are.
+        point: the score itself.
+        seed: of the resampling.
+
+    With 10 groups or more a bootstrap over groups; with fewer a t-interval from the jackknife, around the score.
+    """
+    if count == 1:
+        return Interval(None, None, LEVEL, "none: one group", count)
+    if count < FEW:
+        left_out = np.array([rescore(_without(count, i)) for i in range(count)])
+        if not np.isfinite(left_out).all():
+            return Interval(None, None, LEVEL, f"none: undefined without one of {count} groups", count)
+        error = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum())
+        half = _t(count) * float(error)
+        return Interval(point - half, point + half, LEVEL, f"jackknife t over {count} groups: few", count)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=SLOW_RESAMPLES).astype(np.float64)
+    scores = np.array([rescore(weight) for weight in drawn])
+    low, high = np.nanquantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    method = f"bootstrap over {count} groups, {SLOW_RESAMPLES:,} resamples"
+    return Interval(float(low), float(high), LEVEL, method, count)
+
+
+def _without(count: int, group: int) -> Table:
+    weight = np.ones(count)
+    weight[group] = 0
+    return weight
+
+
 def _resampled(right: Table, clips: Table, rng: np.random.Generator, times: int) -> Table:
     """The score of ``times`` resamples, from right answers and clips per (group, fold)."""
     drawn = rng.multinomial(len(clips), np.full(len(clips), 1 / len(clips)), size=times)
@@ -58,9 +95,13 @@ def _resampled(right: Table, clips: Table, rng: np.random.Generator, times: int)
     return scores
 
 
-def _t_interval(point: float, values: Table) -> Interval:
+def _t(count: int) -> float:
     from scipy.stats import t
 
+    return float(t.ppf((1 + LEVEL) / 2, count - 1))
+
+
+def _t_interval(point: float, values: Table) -> Interval:
     count = len(values)
-    half = float(t.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
+    half = _t(count) * float(values.std(ddof=1)) / math.sqrt(count)
     return Interval(max(0.0, point - half), min(1.0, point + half), LEVEL, f"t over {count} groups: few", count)

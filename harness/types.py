@@ -1,9 +1,21 @@
-"""The records that pass between the parts: no logic, nothing heavy to import."""
+"""The records that pass between the parts: next to no logic, nothing heavy to import."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class SoundEvent(NamedTuple):
+    """Something heard from ``onset`` to ``offset``, in seconds from the clip's beginning."""
+
+    label: str
+    onset: float
+    offset: float
+
+
+#: What a clip is labelled with; which of these it is depends on the task's target.
+Label = str | float | tuple[str, ...] | tuple[SoundEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -16,7 +28,7 @@ class Clip:
 
     id: str
     path: Path
-    target: str
+    target: Label
     fold: str
     group: str
     start: float | None = None
@@ -25,18 +37,83 @@ class Clip:
 
 @dataclass(frozen=True)
 class Split:
-    """Which folds train, choose and score. ``valid`` never meets ``test``."""
+    """Which folds train, choose and score: no fold does two of these, so nothing is chosen by what is scored."""
 
     train: tuple[str, ...]
     valid: tuple[str, ...]
     test: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse a fold with two duties."""
+        used = (*self.train, *self.valid, *self.test)
+        if len(set(used)) < len(used) or not (self.train and self.valid and self.test):
+            raise ValueError(f"training, validation and test folds are not kept apart: {self}")
+
 
 @dataclass(frozen=True)
 class Class:
-    """The target kind *one of these labels*; its metric is accuracy."""
+    """The target kind *one of these labels*; a clip's target is one of them."""
 
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The target kind *any of these labels*; a clip's target is a tuple of them, perhaps empty."""
+
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The target kind *one label for each slot*; a clip's target is a tuple of labels in the order of ``names``.
+
+    ``labels`` has a tuple of labels for each name.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Value:
+    """The target kind *a number*; a clip's target is a float."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """The target kind *what sounds when*; a clip's target is a tuple of :class:`SoundEvent`.
+
+    ``filters`` are the pairs of median filter and shortest event (seconds) that a frame-level head chooses from.
+    """
+
+    labels: tuple[str, ...]
+    filters: tuple[tuple[float, float], ...] = ((0.25, 0.25), (0.25, 0.125))
+
+
+class Trial(NamedTuple):
+    """Two clips, by their ids, and whether one speaker speaks in both."""
+
+    one: str
+    other: str
+    same: bool
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The target kind *the same speaker or not*, asked of pairs of clips; a clip's target is its speaker."""
+
+
+Target = Class | Tags | Slots | Value | Events | Trials
+#: The kinds by the names that tables use.
+KINDS: Mapping[str, type[Target]] = {
+    "class": Class,
+    "tags": Tags,
+    "slots": Slots,
+    "value": Value,
+    "events": Events,
+    "trials": Trials,
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +149,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Result:
-    """One upstream on one task under one protocol, with everything needed to trust or redo it."""
+    """One upstream on one task under one protocol, with everything needed to trust or redo it.
+
+    ``score`` is the primary ``metric`` and ``metrics`` are all that apply; ``deviations`` say in sentences where the
+    run had to leave its protocol.
+    """
 
     key: str
     upstream: str
@@ -83,10 +164,12 @@ class Result:
     metric: str
     score: float
     interval: Interval
+    metrics: Mapping[str, float]
     folds: tuple[FoldScore, ...]
     fold_std: float | None
     seed_std: float | None
     badges: tuple[str, ...]
+    deviations: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     layer_weights: tuple[tuple[float, ...], ...]
     data: Mapping[str, Any]
@@ -94,4 +177,4 @@ class Result:
     cost: Mapping[str, Any]
     environment: Mapping[str, Any]
     created: str
-    schema: int = 1
+    schema: int = 2

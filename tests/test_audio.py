@@ -305,31 +305,28 @@ def test_no_recipe_leaves_the_wave_as_it_is() -> None:
     np.testing.assert_array_equal(Recipe()(wave, 16_000), wave)
 
 
-@pytest.mark.parametrize(("crop", "first"), [("start", 0), ("centre", 150)])
-def test_a_long_clip_keeps_the_part_that_the_recipe_names(crop: str, first: int) -> None:
+@pytest.mark.parametrize(("offset", "first"), [(0.0, 0), (0.15, 150), (0.3, 300), (0.9, 300)])
+def test_a_long_clip_keeps_the_part_that_the_recipe_names(offset: float, first: int) -> None:
     wave = sound(1000)[:, 0]
-    recipe = Recipe(duration=0.7, crop="start" if crop == "start" else "centre")
-    np.testing.assert_array_equal(recipe(wave, 1000), wave[first : first + 700])
+    np.testing.assert_array_equal(Recipe(0.7, offset)(wave, 1000), wave[first : first + 700])
 
 
-@pytest.mark.parametrize("crop", ["start", "centre"])
-def test_a_short_clip_stays_short_without_padding(crop: str) -> None:
+@pytest.mark.parametrize("offset", [0.0, 0.2])
+def test_a_short_clip_stays_short_without_padding(offset: float) -> None:
     wave = sound(300)[:, 0]
-    recipe = Recipe(duration=0.7, crop="start" if crop == "start" else "centre")
-    np.testing.assert_array_equal(recipe(wave, 1000), wave)
+    np.testing.assert_array_equal(Recipe(0.7, offset)(wave, 1000), wave)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.7, 1.0])
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(0.7), Recipe(0.7, padding="zeros"), Recipe(0.7, 0.1)])
+def test_a_recipe_tells_how_long_a_clip_becomes(recipe: Recipe, seconds: float) -> None:
+    assert len(recipe(sound(round(1000 * seconds))[:, 0], 1000)) == round(1000 * recipe.seconds(seconds))
 
 
 def test_a_short_clip_is_filled_with_zeros_at_its_end() -> None:
     wave = sound(300)[:, 0]
     filled = Recipe(duration=0.7, padding="zeros")(wave, 1000)
     np.testing.assert_array_equal(filled, np.concatenate([wave, np.zeros(400, np.float32)]))
-
-
-@pytest.mark.parametrize("samples", [699, 400, 350, 3])
-def test_a_short_clip_is_repeated(samples: int) -> None:
-    wave = sound(samples)[:, 0]
-    filled = Recipe(duration=0.7, padding="repeat")(wave, 1000)
-    np.testing.assert_array_equal(filled, np.tile(wave, 700)[:700])
 
 
 @pytest.mark.parametrize(("gain", "factor"), [(20.0, 10.0), (-20.0, 0.1), (6.0206, 2.0)])
@@ -341,7 +338,7 @@ def test_gain_is_in_decibels(gain: float, factor: float) -> None:
 
 
 def test_two_recipes_that_differ_have_keys_that_differ() -> None:
-    recipes = [Recipe(), Recipe(5.0), Recipe(5.0, "centre"), Recipe(5.0, padding="zeros"), Recipe(gain=1.0)]
+    recipes = [Recipe(), Recipe(5.0), Recipe(5.0, 0.5), Recipe(5.0, padding="zeros"), Recipe(gain=1.0)]
     assert len({repr(sorted(recipe.key().items())) for recipe in recipes}) == len(recipes)
 
 

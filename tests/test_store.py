@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from harness import store as module
@@ -136,6 +138,56 @@ def test_two_encoders_share_nothing(store: FeatureStore) -> None:
 def test_the_order_in_which_an_encoder_is_described_does_not_matter(store: FeatureStore) -> None:
     put(store.shelf(ENCODER), "ab")
     assert set(store.shelf(dict(reversed(ENCODER.items()))).index()) == {"a", "b"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="there is no /proc, which says what takes memory")
+@pytest.mark.parametrize("frames", [None, 1000])
+def test_features_that_nobody_looks_at_take_no_memory(shelf: Shelf, frames: int | None) -> None:
+    shape = (2_000_000,) if frames is None else (frames, 2000)
+    rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
+    shelf.put("abcde", {"0": rows})
+    found = shelf.get("abcde")["0"]
+    # A system may bring in some megabytes around what is touched.
+    assert sum(resident(path) for path in shelf.shards.iterdir()) < shelf.size() / 5
+    assert torch.equal(found[3], rows[3])
+
+
+def resident(path: Path) -> int:
+    """How many bytes of a file this process has mapped and touched.
+
+    Raises:
+        AssertionError: it has mapped none.
+    """
+    lines = Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines()
+    starts = [i for i, line in enumerate(lines) if line.endswith(str(path))]
+    assert starts, f"{path} is not mapped"
+    sizes = [next(line for line in lines[i:] if line.startswith("Rss:")) for i in starts]
+    return sum(1024 * int(size.split()[1]) for size in sizes)
+
+
+def test_features_outlive_their_file(shelf: Shelf) -> None:
+    path = put(shelf, "ab")
+    found = shelf.get(["b"])["0"]
+    path.unlink()
+    assert torch.equal(found[0], row("b", "0"))
+
+
+def test_features_that_are_changed_leave_the_file_as_it_was(shelf: Shelf) -> None:
+    put(shelf, "ab")
+    shelf.get(["b"])["0"][0].add_(1)
+    assert torch.equal(shelf.get(["b"])["0"][0], row("b", "0"))
+
+
+def test_a_shard_is_a_plain_safetensors_file(shelf: Shelf) -> None:
+    found = load_file(put(shelf, "ab"))
+    assert torch.equal(found["final"], torch.stack([row(key, "final") for key in "ab"]))
+
+
+def test_a_shard_is_written_as_safetensors_itself_would(shelf: Shelf) -> None:
+    path = put(shelf, "ab")
+    with safe_open(path, "pt") as file:
+        again = save({name: file.get_tensor(name) for name in file.keys()}, file.metadata())  # noqa: SIM118
+    assert path.read_bytes() == again
 
 
 def test_the_size_is_that_of_the_files(shelf: Shelf) -> None:
@@ -308,6 +360,17 @@ def test_a_damaged_shard_is_named_not_used(shelf: Shelf, refused: Refused, damag
     path.write_bytes(damage(path.read_bytes()))
     with refused(f"{path} is damaged"):
         shelf.get(["a", "b"])
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_damage_is_found_wherever_it_is_in_a_large_shard(shelf: Shelf, refused: Refused, part: int) -> None:
+    shelf.put("ab", {"0": [row(key, "0", frames=100_000) for key in "ab"]})
+    (path,) = shelf.shards.iterdir()
+    data = bytearray(path.read_bytes())
+    data[1000 + part * (len(data) - 1000) // 8] ^= 1
+    path.write_bytes(data)
+    with refused(f"{path} is damaged"):
+        shelf.get("ab")
 
 
 @pytest.mark.parametrize("bit", range(8))

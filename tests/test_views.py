@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, closing
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -57,7 +58,19 @@ def reduce(view: str, layers: Layers, names: tuple[str, ...] = NAMES) -> Mapping
 
 
 @pytest.mark.parametrize(
-    "text", ["mean", "mean-ln", "frames[0]:float32", "frames[0,6,final]:float16", "frames[final]:bfloat16"]
+    "text",
+    [
+        "mean",
+        "mean-ln",
+        "mean-std",
+        "mean-std-ln",
+        "frames[0]:float32",
+        "frames[0,6,final]:float16",
+        "frames[final]:bfloat16",
+        "frames-ln[2,final]:float16",
+        "frames[all]:float16",
+        "frames-ln[all]:float32",
+    ],
 )
 def test_a_view_is_written_as_it_is_read(text: str) -> None:
     assert str(View.parse(text)) == text
@@ -70,6 +83,10 @@ def test_a_view_is_written_as_it_is_read(text: str) -> None:
         "Mean",
         "mean ",
         "mean\n",
+        "mean-ln-std",
+        "mean-std-ln-ln",
+        "std",
+        "-ln",
         "max",
         "frames",
         "frames[]:float32",
@@ -83,6 +100,13 @@ def test_a_view_is_written_as_it_is_read(text: str) -> None:
         "frames[last]:float32",
         "frames[0]:float32\n",
         "mean:float16",
+        "mean-std[all]:float16",
+        "frames-ln",
+        "frames-std[0]:float16",
+        "frames[0]-ln:float16",
+        "frames[all,0]:float16",
+        "frames[final,all]:float16",
+        "frames[\u0663]:float16",
     ],
 )
 def test_what_is_no_view_is_refused(text: str, refused: Refused) -> None:
@@ -94,8 +118,8 @@ def test_a_layer_that_is_named_twice_is_kept_once() -> None:
     assert View.parse("frames[2,0,2]:float32") == View.parse("frames[2,0]:float32")
 
 
-@pytest.mark.parametrize("view", ["mean", "mean-ln"])
-def test_a_mean_keeps_every_layer(view: str) -> None:
+@pytest.mark.parametrize("view", ["mean", "mean-ln", "mean-std", "mean-std-ln", "frames[all]:float16"])
+def test_what_names_no_layers_keeps_all(view: str) -> None:
     assert View.parse(view).names(Toy()) == NAMES
 
 
@@ -134,6 +158,73 @@ def test_mean_ln_leaves_final_as_the_authors_made_it(layers: Layers) -> None:
     assert torch.equal(reduce("mean-ln", layers)["final"], reduce("mean", layers)["final"])
 
 
+@pytest.mark.parametrize("ln", ["", "-ln"])
+def test_the_mean_of_mean_std_is_that_of_mean_to_the_last_bit(layers: Layers, ln: str) -> None:
+    means = reduce(f"mean{ln}", layers)
+    for name, kept in reduce(f"mean-std{ln}", layers).items():
+        assert torch.equal(kept[:, : kept.shape[1] // 2], means[name])
+
+
+def test_the_deviation_is_that_of_all_frames_not_of_a_sample_of_them(layers: Layers) -> None:
+    for name, kept in reduce("mean-std", layers).items():
+        layer = dict(layers.named())[name].double().numpy()
+        np.testing.assert_allclose(kept[:, layer.shape[2] :], layer.std(1, ddof=0), rtol=1e-5)
+
+
+def test_the_deviation_of_mean_std_ln_is_that_of_normalised_frames(layers: Layers) -> None:
+    kept = reduce("mean-std-ln", layers)
+    for index, layer in enumerate(layers.hidden):
+        x = layer.double().numpy()
+        normalised = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+        np.testing.assert_allclose(kept[str(index)][:, 4:], normalised.std(1), rtol=1e-4)
+    assert torch.equal(kept["final"], reduce("mean-std", layers)["final"])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, -3e6])
+def test_the_deviation_of_frames_that_are_all_alike_is_nought(offset: float, noise: Noise) -> None:
+    same = (noise(2, 1, 6) + offset).expand(2, 500, 6)
+    std = reduce("mean-std", Layers((same,), same), ("0",))["0"][:, 6:]
+    assert torch.equal(std, torch.zeros(2, 6))
+
+
+def test_a_small_deviation_from_a_large_mean_is_found(noise: Noise) -> None:
+    layer = 1e4 + noise(2, 500, 6)
+    std = reduce("mean-std", Layers((layer,), layer), ("0",))["0"][:, 6:]
+    np.testing.assert_allclose(std, layer.double().numpy().std(1), rtol=1e-4)
+
+
+def test_one_frame_has_no_deviation(noise: Noise) -> None:
+    layer = noise(2, 1, 6)
+    kept = reduce("mean-std", Layers((layer,), layer), ("0",))["0"]
+    assert torch.equal(kept, torch.cat([layer[:, 0], torch.zeros(2, 6)], dim=1))
+
+
+def test_frames_ln_averages_to_mean_ln(layers: Layers) -> None:
+    means = reduce("mean-ln", layers)
+    for name, kept in reduce("frames-ln[all]:float32", layers).items():
+        assert torch.equal(kept.mean(1), means[name])
+
+
+def test_frames_ln_leaves_final_as_the_authors_made_it(layers: Layers) -> None:
+    assert torch.equal(reduce("frames-ln[all]:float32", layers)["final"], layers.final)
+
+
+def test_float16_moves_a_number_by_at_most_2_to_the_minus_11_of_itself(noise: Noise) -> None:
+    layer = torch.exp(100 * noise(1, 4000, 4)).clamp(2**-14, 65504)
+    kept = reduce("frames[0]:float16", Layers((layer,), layer), ("0",))["0"]
+    moved = ((kept.double() - layer.double()) / layer.double()).abs().max()
+    assert 2**-13 < moved <= 2**-11
+
+
+@pytest.mark.parametrize(("value", "finite"), [(65504.0, True), (-65504.0, True), (65520.0, False), (-1e6, False)])
+def test_what_float16_cannot_hold_is_infinite_so_that_extraction_refuses_it(
+    layers: Layers, value: float, finite: bool
+) -> None:
+    layers.hidden[1][0, 3, 2] = value
+    kept = reduce("frames[1]:float16", layers, ("1",))["1"]
+    assert bool(kept.isfinite().all()) == finite
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_frames_are_kept_as_numbers_of_the_kind_that_is_named(layers: Layers, dtype: str) -> None:
     kept = reduce(f"frames[1]:{dtype}", layers, ("1",))
@@ -144,14 +235,14 @@ def test_layers_that_are_not_named_are_not_kept(layers: Layers) -> None:
     assert set(reduce("frames[2,final]:float16", layers, ("2", "final"))) == {"2", "final"}
 
 
-@pytest.mark.parametrize("view", ["mean", "mean-ln", "frames[0,1,2,final]:float32"])
+@pytest.mark.parametrize("view", ["mean", "mean-ln", "mean-std", "mean-std-ln", "frames[all]:float32"])
 def test_what_is_kept_of_a_clip_does_not_depend_on_its_batch(layers: Layers, view: str) -> None:
     alone = Layers(tuple(layer[1:] for layer in layers.hidden), layers.final[1:])
     for name, layer in reduce(view, alone).items():
         assert torch.equal(layer[0], reduce(view, layers)[name][1])
 
 
-@pytest.mark.parametrize("view", ["mean", "mean-ln", "frames[0]:float32"])
+@pytest.mark.parametrize("view", ["mean", "mean-ln", "mean-std-ln", "frames[0]:float32", "frames-ln[0]:float32"])
 def test_the_layers_themselves_are_left_alone(layers: Layers, view: str) -> None:
     before = layers.hidden[0].clone()
     reduce(view, layers)
@@ -163,7 +254,8 @@ def test_the_layers_themselves_are_left_alone(layers: Layers, view: str) -> None
 
 @pytest.mark.parametrize("frame_rate", [Fraction(10), Fraction(25, 2), None])
 @pytest.mark.parametrize(
-    "view", ["mean", "mean-ln", "frames[0,1,2,final]:float32", "frames[1]:float16", "frames[2,final]:bfloat16"]
+    "view",
+    ["mean", "mean-ln", "mean-std", "mean-std-ln", "frames[all]:float32", "frames[1]:float16", "frames-ln[2]:bfloat16"],
 )
 def test_the_forecast_of_bytes_is_what_the_store_takes(
     tmp_path: Path, noise: Noise, view: str, frame_rate: Fraction | None
@@ -177,6 +269,6 @@ def test_the_forecast_of_bytes_is_what_the_store_takes(
         size = shelf.size()
         (data,) = (path.read_bytes() for path in shelf.shards.iterdir())
     header = 8 + int.from_bytes(data[:8], "little")
-    frame_counts = 8 * len(lengths) if parsed.kind == "frames" else 0
+    frame_counts = 8 * len(lengths) if parsed.pool == "frames" else 0
     forecast = sum(parsed.bytes(upstream, samples / upstream.sample_rate) for samples in lengths)
     assert size - header - frame_counts == forecast

@@ -1,0 +1,138 @@
+"""From a head's outputs to a score: one way for each kind of target."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from harness import targets
+from harness.features import Rows
+from harness.heads import Outputs, Score
+from harness.metrics import METRICS, applicable, bind
+from harness.types import Clip, Events, Target, Trial, Trials
+
+Weights = npt.NDArray[np.float64]
+#: How many pairs of validation clips are drawn where a task has no trials of them.
+DRAWN_TRIALS = 20_000
+
+
+class Answers(NamedTuple):
+    """What metrics look at: scores and truths of the clips (of trials, with each one's two clips; of events, lists)."""
+
+    scores: Any
+    truth: Any
+    pairs: "tuple[Rows, Rows] | None" = None
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a task's clips are, and by which metric outputs are judged.
+
+    ``times`` has the centres of each clip's frames in seconds, where events are looked for.
+    """
+
+    target: Target
+    metric: str
+    clips: Sequence[Clip]
+    trials: Sequence[Trial] = ()
+    times: Sequence[npt.NDArray[np.float64]] = ()
+
+    @cached_property
+    def y(self) -> npt.NDArray[Any]:
+        """The clips' targets as heads learn them: of events, (frame, label) per clip."""
+        y = targets.encode(self.target, self.clips)
+        if isinstance(self.target, Events):
+            from harness.detection import frame_targets
+
+            for i, times in enumerate(self.times):
+                y[i] = frame_targets(self.clips[i].target, self.target.labels, times)  # type: ignore[arg-type]
+        return y
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The metrics that apply, the primary one first."""
+        others = applicable(self.target)
+        if self.metric == "pitch_accuracy":  # which is accuracy by another name
+            others = ["chroma_accuracy", *(name for name in others if name != "accuracy")]
+        return list(dict.fromkeys([self.metric, *others]))
+
+    @property
+    def sign(self) -> int:
+        """What makes the primary metric higher where it is better."""
+        return 1 if METRICS[self.metric].higher_is_better else -1
+
+    def readings(self) -> list[Mapping[str, Any]]:
+        """The ways in which outputs can become answers: one, but for the filters of events."""
+        if isinstance(self.target, Events):
+            return [{"median": median, "shortest": shortest} for median, shortest in self.target.filters]
+        return [{}]
+
+    def judge(self, rows: Rows) -> Callable[[Outputs], Score]:
+        """Scores outputs for these clips: the best reading's."""
+
+        def judge(outputs: Outputs) -> Score:
+            loss = self._loss(outputs, rows)
+            scores = [
+                Score(self.sign * self.measure(self.metric, self.read(outputs, rows, reading)), loss, reading)
+                for reading in self.readings()
+            ]
+            return max(scores, key=lambda score: score.rank)
+
+        return judge
+
+    def read(self, outputs: Outputs, rows: Rows, reading: Mapping[str, Any]) -> Answers:
+        """Answers for these clips, from their outputs in the same order."""
+        if isinstance(self.target, Trials):
+            one, other, same = self._pairs(rows)
+            unit = np.asarray(outputs, np.float64)
+            unit = unit / np.linalg.norm(unit, axis=1, keepdims=True).clip(min=1e-12)
+            return Answers((unit[one] * unit[other]).sum(1), same, (one, other))
+        if isinstance(self.target, Events):
+            from harness.detection import find_events
+
+            labels = self.target.labels
+            found = [
+                find_events(out, labels, self.times[i], **reading)
+                for out, i in zip(outputs, rows.tolist(), strict=True)
+            ]
+            return Answers(found, [self.clips[i].target for i in rows.tolist()])
+        return Answers(outputs, self.y[rows])
+
+    def measure(self, metric: str, answers: Answers, weight: Weights | None = None) -> float:
+        """A metric of answers, where clip i counts ``weight[i]`` times."""
+        if answers.pairs is not None and weight is not None:
+            # Both speakers of a trial were drawn, each so many times.
+            weight = weight[answers.pairs[0]] * weight[answers.pairs[1]]
+        return bind(metric, self.target)(answers.scores, answers.truth, weight)
+
+    def _loss(self, outputs: Outputs, rows: Rows) -> float:
+        import torch
+
+        if isinstance(self.target, Trials):
+            return 0.0
+        y = self.y[rows]
+        if isinstance(self.target, Events):
+            outputs, y = np.concatenate(list(outputs)), np.concatenate(list(y))
+        return float(targets.loss(self.target, torch.from_numpy(np.asarray(outputs)), torch.from_numpy(y)))
+
+    def _pairs(self, rows: Rows) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
+        """The trials between these clips, by position in ``rows``; drawn if the task has none of them."""
+        place = {self.clips[i].id: position for position, i in enumerate(rows.tolist())}
+        known = [t for t in self.trials if t.one in place and t.other in place]
+        if known:
+            one, other = (np.array([place[getattr(t, end)] for t in known]) for end in ("one", "other"))
+            return one, other, np.array([t.same for t in known])
+        return drawn_trials(self.y[rows])
+
+
+def drawn_trials(speakers: Rows) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
+    """Pairs of clips by position, as many of one speaker as of two: all there are, or a seeded draw of them."""
+    one, other = np.triu_indices(len(speakers), 1)
+    same = speakers[one] == speakers[other]
+    rng = np.random.default_rng(0)
+    size = min(DRAWN_TRIALS // 2, int(same.sum()), int((~same).sum()))
+    drawn = np.sort(np.concatenate([rng.choice(np.flatnonzero(part), size, replace=False) for part in (same, ~same)]))
+    return one[drawn], other[drawn], same[drawn]
