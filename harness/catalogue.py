@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.closed import Logistic, Ridge
 from harness.errors import UserError, choices
 from harness.heads import Head
-from harness.interfaces import Interface
+from harness.interfaces import INTERFACES, POOLINGS, Interface
 from harness.neighbours import KNN, Cosine, NearestMean
 from harness.trained import Trained
 from harness.training import Training
@@ -164,3 +165,43 @@ def table() -> str:
     for name, entry in HEADS.items():
         lines.append(f"| `{name}` | " + " | ".join(", ".join(entry.kinds.get(g, ())) or "–" for g in GROUPS) + " |")
     return "\n".join(lines)
+
+
+def describe(name: str) -> dict[str, str]:
+    """What ``harness info`` shows of a head."""
+    entry = find_head(name)
+    length, grid = describe_training(entry.head)
+    answers = {f"after {GROUPS[group]}": ", ".join(kinds) for group, kinds in entry.kinds.items()}
+    return {"name": name, "summary": entry.summary, "training": length, "grid": grid, **answers}
+
+
+def describe_interface(name: str) -> dict[str, str]:
+    """What ``harness info`` shows of an interface."""
+    interface = Interface.parse(name) if name != "layer:K" else Interface("layer:0")
+    group = group_of(interface)
+    layers = "layer:K" if interface.layers.startswith("layer:") else interface.layers
+    kept = "frames" if interface.needs_frames else POOLINGS.get(interface.pooling, "the mean over time")
+    heads = {head: ", ".join(entry.kinds[group]) for head, entry in HEADS.items() if group in entry.kinds}
+    return {"name": name, "summary": INTERFACES[layers], "kept of a clip": kept, **heads}
+
+
+def describe_training(head: Head) -> tuple[str, str]:
+    """Training and grid of a head, in words."""
+    if not isinstance(head, Trained):
+        grids = {name: value for name, value in vars(head).items() if isinstance(value, tuple)}
+        return "solved, not trained by steps", "; ".join(f"{name} {_numbers(each)}" for name, each in grids.items())
+    t = head.training
+    limits = [f"{count:,} {unit}" for count, unit in ((t.steps, "steps"), (t.epochs, "epochs")) if count]
+    length = " or ".join(limits) + (", whichever is shorter" if len(limits) > 1 else "")
+    least = f", at least {t.least_steps:,} steps" if t.least_steps else ""
+    looks = f"looked at {t.checks} times" if t.checks else f"looked at every {t.check_epochs} epoch(s)"
+    stop = f", stops after {t.patience} looks without gain" if t.patience else ""
+    order = "" if t.shuffle else ", never shuffled"
+    decay = f", weight decay {t.weight_decay:g}" if t.weight_decay else ""
+    optimiser = {"adam": "Adam", "adamw": "AdamW"}[t.optimiser] + decay
+    grid = f"rate {_numbers(t.rates)}" if t.rates else f"{len(head.grid)} drawn points of layers, weights and rate"
+    return f"{optimiser}, {length}{least}, batches of {t.batch}{order}, {t.schedule} rate; {looks}{stop}", grid
+
+
+def _numbers(values: tuple[Any, ...]) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

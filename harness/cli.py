@@ -47,7 +47,9 @@ class Kind(StrEnum):
 Upstreams = Annotated[
     list[str], typer.Option("--upstream", help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]; repeat for a sweep.")
 ]
-Tasks = Annotated[list[str], typer.Option("--task", help="NAME[:VARIANT]; repeat for a sweep.")]
+Tasks = Annotated[
+    list[str], typer.Option("--task", help="NAME[:VARIANT], csv:FILE or folder:PATH; repeat for a sweep.")
+]
 Data = Annotated[
     list[str], typer.Option("--data", help="DIR with one folder per task, or TASK=DIR; default $HARNESS_DATA.")
 ]
@@ -58,8 +60,11 @@ Workers = Annotated[int | None, typer.Option("--workers", help="Threads; default
 Limit = Annotated[int | None, typer.Option("--limit", help="Only so many clips; the result is marked partial.")]
 MaxStore = Annotated[str, typer.Option("--max-store", help="Refuse to extract more than this, such as 50GB.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Forecast hours and bytes; encode a few clips, store none.")]
-View = Annotated[str | None, typer.Option("--view", help="What is kept of the layers: mean, mean-ln.")]
-AnyView = Annotated[str | None, typer.Option("--view", help="mean, mean-ln, or frames[LAYERS]:DTYPE.")]
+View = Annotated[str | None, typer.Option("--view", help="mean or mean-ln, instead of the upstream's own.")]
+AnyView = Annotated[str | None, typer.Option("--view", help="mean, mean-std or frames[LAYERS]:DTYPE; each with -ln.")]
+Protocols = Annotated[str, typer.Option("--protocol", help="See `harness list protocols`.")]
+Head = Annotated[str | None, typer.Option("--head", help="Instead of the protocol's: `harness list heads`.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", help="Train random heads so many times, not the protocol's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
@@ -67,10 +72,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per li
 def run(
     upstream: Upstreams,
     task: Tasks,
-    protocol: Annotated[str, typer.Option(help="See `harness list protocols`.")] = "default",
+    protocol: Protocols = "default",
     interface: Annotated[str | None, typer.Option(help="Instead of the protocol's: `harness list interfaces`.")] = None,
-    head: Annotated[str | None, typer.Option(help="Instead of the protocol's: `harness list heads`.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Train random heads so many times, not the protocol's.")] = None,
+    head: Head = None,
+    seeds: Seeds = None,
     view: View = None,
     limit: Limit = None,
     dry_run: DryRun = False,
@@ -113,7 +118,7 @@ def run(
 @app.command()
 def features(
     upstream: Annotated[str, typer.Argument(help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]")],
-    task: Annotated[str, typer.Argument(help="NAME[:VARIANT]")],
+    task: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
     view: AnyView = None,
     limit: Limit = None,
     dry_run: DryRun = False,
@@ -148,6 +153,58 @@ def features(
         report(Event("features", f"{text}; {cost['store_bytes'] / 1e6:.1f} MB in {experiment.shelf.folder}", cost))
 
 
+@app.command()
+def layers(
+    upstream: Annotated[str, typer.Argument(help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]")],
+    task: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
+    protocol: Protocols = "default",
+    interface: Annotated[str, typer.Option(help="best-layer, or best-layer/mean-std.")] = "best-layer",
+    head: Head = None,
+    seeds: Seeds = None,
+    view: View = None,
+    limit: Limit = None,
+    data: Data = [],
+    store: Store = None,
+    max_store: MaxStore = "50GB",
+    device: Device = "auto",
+    workers: Workers = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the curve as .html, .csv or .json.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Probe every layer by itself, draw the curve, and mark the layer that validation chooses."""
+    from harness.curves import check_suffix, draw, write
+    from harness.experiment import open_store, prepare_all
+    from harness.layers import curve
+    from harness.settings import Settings
+
+    if out is not None:
+        check_suffix(out)
+    settings = Settings(
+        protocol=protocol,
+        interface=interface,
+        head=head,
+        seeds=seeds,
+        view=view,
+        limit=limit,
+        data=data,
+        store=store,
+        max_store=parse_size(max_store),
+        device=device,
+        workers=workers,
+    )
+    (experiment,) = prepare_all([upstream], [task], settings, open_store(settings))
+    with _reporting(as_json) as report:
+        found = curve(experiment, report)
+    if as_json:
+        from dataclasses import asdict
+
+        print(json.dumps({"event": "curve", **asdict(found)}), flush=True)
+    else:
+        print(draw(found))
+    if out is not None:
+        write(found, out)
+
+
 @app.command("list")
 def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None) -> None:
     """List what there is; of upstreams alone, their published models too."""
@@ -164,16 +221,9 @@ def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = 
 
 
 @app.command()
-def info(name: Annotated[str, typer.Argument(help="An upstream or a task.")]) -> None:
-    """Show what is known of an upstream or a task."""
-    from harness.registry import describe, plugins
-
-    family = re.split("[:@]", name)[0]
-    kinds = [kind for kind in ("upstreams", "tasks") if family in plugins(kind)]
-    if not kinds:
-        known = [*plugins("upstreams"), *plugins("tasks")]
-        raise UserError(f"there is no upstream or task {family!r}: {choices(family, known)}")
-    facts = describe(kinds[0], name)
+def info(name: Annotated[str, typer.Argument(help="An upstream, a task, a protocol, a head or an interface.")]) -> None:
+    """Show what is known of an upstream, a task, a protocol, a head or an interface."""
+    facts = _described(name)
     width = max(map(len, facts))
     for fact, value in facts.items():
         if value not in ("", None):
@@ -303,9 +353,31 @@ def _known(kind: Kind) -> dict[str, str]:
         from harness.protocols import PROTOCOLS
 
         return {name: protocol.summary for name, protocol in PROTOCOLS.items()}
-    from harness.registry import plugins
+    from harness.registry import plugins, task_names
 
-    return {name: plugin.summary for name, plugin in plugins(kind).items()}
+    found = plugins(kind)
+    if kind is Kind.tasks:
+        return {name: plugin.summary for family, plugin in found.items() for name in task_names(family)}
+    return {name: plugin.summary for name, plugin in found.items()}
+
+
+def _described(name: str) -> dict[str, Any]:
+    """Facts of whatever goes by a name."""
+    from harness import catalogue, interfaces, protocols
+    from harness.registry import describe, plugins
+
+    family = re.split("[:@]", name)[0]
+    for kind in ("upstreams", "tasks"):
+        if family in plugins(kind):
+            return describe(kind, name)
+    if family in protocols.PROTOCOLS:
+        return protocols.describe(name)
+    if name in catalogue.HEADS:
+        return catalogue.describe(name)
+    if name.partition("/")[0] in interfaces.INTERFACES or family == "layer":
+        return catalogue.describe_interface(name)
+    known = [*plugins("upstreams"), *plugins("tasks"), *protocols.PROTOCOLS, *catalogue.HEADS, *interfaces.INTERFACES]
+    raise UserError(f"there is nothing that goes by {name!r}: {choices(name, known)}")
 
 
 def _show_models() -> None:

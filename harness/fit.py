@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from harness.features import Features, Rows, Scale
-from harness.heads import Fitted, Head, Problem, Sample
+from harness.heads import Fitted, Head, Problem, Sample, Score
 from harness.scoring import Answers, Scoring
 from harness.splits import AnySplit
 from harness.types import Candidate, FoldScore
@@ -49,11 +49,15 @@ class Method:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one split gave: answers to its test clips (``rows``), what was tried, and what was chosen."""
+    """What one split gave: answers to its test clips (``rows``), what was tried, and what was chosen.
+
+    ``valid`` is what validation said of the chosen one.
+    """
 
     fold: FoldScore
     rows: Rows
     answers: Answers
+    valid: Score
     candidates: tuple[Candidate, ...]
     layer_weights: tuple[float, ...]
 
@@ -62,6 +66,7 @@ class Outcome:
 class Choice:
     """An input and a setting, the head that they gave, and all that were tried."""
 
+    valid: Score
     layer: str
     setting: Mapping[str, object]
     fitted: Fitted
@@ -107,11 +112,11 @@ def choose(visible: Visible, head: Head, *, index: int) -> Choice:
         for tried in head.search(problem):
             setting = {"layer": layer, **tried.setting, **tried.score.reading}
             candidates.append(Candidate(index, problem.seed, setting, visible.sign * tried.score.value))
-            if best is None or tried.score.rank > best[0]:
-                best = (tried.score.rank, layer, setting, tried.fitted)
+            if best is None or tried.score.rank > best[0].rank:
+                best = (tried.score, layer, setting, tried.fitted)
     if best is None:
         raise ValueError("there is nothing to choose from")
-    return Choice(*best[1:], tuple(candidates))
+    return Choice(*best, tuple(candidates))
 
 
 def fit_split(data: Data, split: AnySplit, method: Method, *, index: int = 0, seed: int = 0) -> Outcome:
@@ -130,7 +135,7 @@ def fit_split(data: Data, split: AnySplit, method: Method, *, index: int = 0, se
     answers = data.scoring.read(outputs, split.test, reading)
     score = data.scoring.measure(data.scoring.metric, answers)
     fold = FoldScore(split.folds, score, len(split.test), {**choice.setting, "seed": seed})
-    return Outcome(fold, split.test, answers, choice.candidates, fitted.layer_weights)
+    return Outcome(fold, split.test, answers, choice.valid, choice.candidates, fitted.layer_weights)
 
 
 def _scaled(x: Features, scale: Scale | None) -> Features:

@@ -61,8 +61,8 @@ class Problem:
     """All that a head sees while it is chosen: no test clip is in it.
 
     ``judge`` scores outputs for ``valid``. ``join`` says how the layers of ``x`` become one (``one``, where there is
-    one only; ``weighted-sum``; ``conv``), ``pool`` how frames become a vector (``mean``, ``attention``, or ``none``
-    where each frame is answered).
+    one only; ``mean``; ``weighted-sum``; ``conv``), ``pool`` how frames become a vector (``mean``, ``attention``, or
+    ``none`` where each frame is answered).
     """
 
     target: Target

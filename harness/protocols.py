@@ -16,6 +16,7 @@ from harness.catalogue import (
     HEAR_TRAINING,
     SUPERB_TRAINING,
     XARES_TRAINING,
+    describe_training,
     find_head,
     group_of,
 )
@@ -263,24 +264,33 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def describe_training(head: Head) -> tuple[str, str]:
-    """Length and grid of a head, in words."""
-    if not isinstance(head, Trained):
-        grids = {name: value for name, value in vars(head).items() if isinstance(value, tuple)}
-        return "to convergence", "; ".join(f"{name} {_numbers(values)}" for name, values in grids.items())
-    t = head.training
-    limits = [f"{t.steps:,} steps" * bool(t.steps), f"{t.epochs} epochs" * bool(t.epochs)]
-    length = " or ".join(filter(None, limits)) + (", whichever is shorter" if all(limits) else "")
-    least = f", at least {t.least_steps:,} steps" if t.least_steps else ""
-    looks = f"looked at {t.checks} times" if t.checks else f"looked at every {t.check_epochs} epoch(s)"
-    stop = f", stops after {t.patience} looks without gain" if t.patience else ""
-    grid = f"rate {_numbers(t.rates)}" if t.rates else f"{len(head.grid)} drawn points"
-    optimiser = {"adam": "Adam", "adamw": "AdamW"}[t.optimiser]
-    return f"{optimiser}, {length}{least}, batches of {t.batch}, {t.schedule} rate; {looks}{stop}", grid
+def describe(name: str) -> dict[str, str]:
+    """What ``harness info`` shows of a protocol."""
+    protocol = find_protocol(name)
+    usual = {kind: f"{interface}, {head}" for kind, (interface, head) in protocol.usual.items()}
+    refused = {kind: f"refused: {why}" for kind, why in protocol.refused.items()}
+    length, grid = describe_training(_usual_head(protocol))
+    return {
+        "name": name,
+        "summary": protocol.summary,
+        "source": protocol.source,
+        **usual,
+        **refused,
+        "training": length,
+        "grid": grid,
+        "chosen": protocol.chosen,
+        "splits": protocol.splits,
+        "clips": protocol.recipe,
+        "layers averaged as": protocol.view or "the upstream's own view says",
+        "standardised by": {"no": "nothing"}.get(protocol.standardise, f"the {protocol.standardise} clips"),
+        "seeds": ", ".join(map(str, range(protocol.first_seed, protocol.first_seed + protocol.seeds))),
+        "defects": protocol.defects,
+    }
 
 
-def _numbers(values: tuple[Any, ...]) -> str:
-    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+def _usual_head(protocol: Protocol) -> Head:
+    _, head = protocol.usual["class"]
+    return protocol.heads.get(head) or HEADS[head].head
 
 
 def table() -> str:
@@ -288,12 +298,10 @@ def table() -> str:
     columns = ("protocol", "interface, head", "training", "grid", "chosen", "splits", "clips", "defects")
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for protocol in PROTOCOLS.values():
-        interface, head = protocol.usual["class"]
-        training = describe_training(protocol.heads.get(head) or HEADS[head].head)
         cells = (
             f"`{protocol.name}`",
-            f"{interface}, {head}",
-            *training,
+            ", ".join(protocol.usual["class"]),
+            *describe_training(_usual_head(protocol)),
             protocol.chosen,
             protocol.splits,
             protocol.recipe,

@@ -31,7 +31,8 @@ def superb(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
     if crop is None:
         return Recipes(whole, whole)
     starts = np.random.default_rng(0).uniform(0, np.maximum(0, np.asarray(seconds) - crop))
-    return Recipes([Recipe(crop, round(float(start), 6), gain=gain) for start in starts], whole)
+    cut = [Recipe(crop, round(float(start), 6), gain=gain) for start in starts]
+    return Recipes([c if own > crop else w for own, c, w in zip(seconds, cut, whole, strict=True)], whole)
 
 
 def hear(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:

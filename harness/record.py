@@ -37,7 +37,7 @@ def result_of(
         head=labelled.head,
         metric=scoring.metric,
         score=_mean(scores),
-        interval=_interval(experiment, data, outcomes, _mean(scores)),
+        interval=interval_of(experiment, data, outcomes, _mean(scores)),
         metrics=_finite({name: _mean(_table(experiment, name, data, outcomes)) for name in scoring.names}),
         folds=tuple(outcome.fold for outcome in outcomes),
         fold_std=fit.spread([float(x) for x in scores.mean(0)]),
@@ -76,7 +76,7 @@ def _finite(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
-def _interval(experiment: "Experiment", data: fit.Data, outcomes: Sequence[fit.Outcome], point: float) -> Interval:
+def interval_of(experiment: "Experiment", data: fit.Data, outcomes: Sequence[fit.Outcome], point: float) -> Interval:
     """Answers of all seeds to one clip in one split are one observation."""
     splits = len(experiment.splits)
     clips = experiment.labelled.clips

@@ -30,7 +30,9 @@ COLUMNS = (
     "groups",
     "fold_std",
     "seed_std",
+    "metrics",
     "badges",
+    "deviations",
     "clips",
     "parameters",
     "clips_per_second",
@@ -92,7 +94,10 @@ def read(path: Path) -> Result:
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         if given["schema"] != SCHEMA:
-            raise UserError(f"{path} has schema {given['schema']!r}, and this version reads schema {SCHEMA}")
+            raise UserError(
+                f"{path} has schema {given['schema']!r}, and this version reads schema {SCHEMA}: make it anew with "
+                "`harness run`, or read it with the version of harness that wrote it"
+            )
         if unknown := set(given) - {field.name for field in fields(Result)}:
             raise UserError(f"{path} is no result of harness (it has a field {min(unknown)!r})")
         # Written again without NaN and infinity, which Python's reader lets pass.
@@ -150,11 +155,30 @@ def is_share(metric: str) -> bool:
     return metric in METRICS and METRICS[metric].percent
 
 
-def is_better(metric: str, one: float, other: float) -> bool:
-    """Whether one value of a metric is better than another."""
+def higher_is_better(metric: str) -> bool:
+    """Whether the higher of two values of a metric is the better; of one that is unknown here it is."""
     from harness.metrics import METRICS
 
-    return one < other if metric in METRICS and not METRICS[metric].higher_is_better else one > other
+    return metric not in METRICS or METRICS[metric].higher_is_better
+
+
+def describe_metric(metric: str) -> str:
+    """A metric with its unit and its direction, such as ``eer in %, lower is better``."""
+    from harness.metrics import METRICS
+
+    if metric not in METRICS:
+        return f"{metric}, unknown here and ordered as if higher were better"
+    return f"{metric}{' in %' * is_share(metric)}, {'higher' if higher_is_better(metric) else 'lower'} is better"
+
+
+def describe_protocol(name: str) -> str:
+    """A protocol in one line, and what was asked for instead of its own; empty if it is unknown here."""
+    from harness.protocols import PROTOCOLS
+
+    known, *instead = name.split("+")
+    if known not in PROTOCOLS:
+        return ""
+    return f"{PROTOCOLS[known].summary}{'; but with ' * bool(instead)}{' and '.join(instead)}"
 
 
 def row(result: Result) -> dict[str, Any]:
@@ -166,7 +190,9 @@ def row(result: Result) -> dict[str, Any]:
         "level": result.interval.level,
         "interval_method": result.interval.method,
         "groups": result.interval.groups,
+        "metrics": "; ".join(f"{name}={value:.6g}" for name, value in result.metrics.items()),
         "badges": ", ".join(result.badges),
+        "deviations": "; ".join(result.deviations),
         "clips": result.data.get("clips"),
         "parameters": result.encoder.get("parameters"),
         "clips_per_second": result.cost.get("clips_per_second"),

@@ -69,23 +69,19 @@ def valid_is_test(task: Task, clips: Sequence[Clip]) -> list[AnySplit]:
 
 def random_fifth(task: Task, clips: Sequence[Clip]) -> list[AnySplit]:
     """Of folds, a random fifth of all that is not tested is held out, whatever its groups (ARCH)."""
-    from sklearn.model_selection import train_test_split
-
     if len(task.splits) == 1:
         return official(task, clips)
     splits: list[AnySplit] = []
     for split in task.splits:
         train, valid, test = _rows(split, clips)
         rest = np.sort(np.concatenate([train, valid]))
-        train, valid = train_test_split(rest, test_size=0.2, random_state=42)
+        train, valid = _drawn(rest, 0.2, seed=42)
         splits.append(CompatSplit(train, valid, test, split.test))
     return splits
 
 
 def random_tenth(task: Task, clips: Sequence[Clip]) -> list[AnySplit]:
     """Of folds, a random tenth of all that is not tested chooses, drawn until every class is in both parts (EVAR)."""
-    from sklearn.model_selection import train_test_split
-
     if len(task.splits) == 1:
         return official(task, clips)
     labels = np.array([str(clip.target) for clip in clips])
@@ -94,7 +90,7 @@ def random_tenth(task: Task, clips: Sequence[Clip]) -> list[AnySplit]:
         train, valid, test = _rows(split, clips)
         rest = np.sort(np.concatenate([train, valid]))
         for seed in range(100):
-            train, valid = train_test_split(rest, test_size=0.1, random_state=seed)
+            train, valid = _drawn(rest, 0.1, seed)
             if set(labels[train]) == set(labels[valid]) == set(labels[rest]):
                 break
         splits.append(CompatSplit(train, valid, test, split.test))
@@ -127,6 +123,16 @@ def splits_of(rule: str, task: Task, clips: Sequence[Clip]) -> list[AnySplit]:
                 f"{len(split.test)} score; raise --limit or give it more clips"
             )
     return splits
+
+
+def _drawn(rest: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+    """All but a random share of the clips, and that share."""
+    from sklearn.model_selection import train_test_split
+
+    if len(rest) < 2:
+        return rest, rest[:0]
+    train, valid = train_test_split(rest, test_size=share, random_state=seed)
+    return train, valid
 
 
 def _rows(split: Split, clips: Sequence[Clip]) -> tuple[Rows, Rows, Rows]:

@@ -240,6 +240,10 @@ class Shelf:
         """
         path = self.folder / "probe.safetensors"
         if not path.is_file():
+            if not all(tensor.isfinite().all() for tensor in answer.values()):
+                raise UserError(
+                    "the encoder makes features that are not finite of a plain signal, so nothing is stored"
+                )
             self._write(path, ["probe"], {name: [tensor] for name, tensor in answer.items()})
             return
         known = read_shard(path)

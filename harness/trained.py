@@ -11,6 +11,7 @@ from harness import targets
 from harness.features import Array, Batch, Features, FlatFrames, Frames, Pooled, Rows
 from harness.heads import Fitted, Head, Outputs, Problem, Score, Tried
 from harness.training import Training, descend
+from harness.types import Trials
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,13 +56,17 @@ class Trained(Head):
         return {name: setting[name] for name, _ in self.grid[0] if name != "rate"}
 
     def search(self, problem: Problem) -> Iterator[Tried]:
-        """One training for each setting; of each the look that the training keeps."""
+        """One training for each setting; of each the look that the training keeps.
+
+        The setting then says after how many ``steps`` it was, and ``of`` how many if the rate followed a schedule.
+        """
         for setting in self.settings():
             yield self._train(problem, setting)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
-        """Train with one setting for the number of steps that it says."""
-        exact = replace(self.training, steps=setting["steps"], epochs=None, least_steps=0, checks=1, keep="last")
+        """Train with one setting for the number of steps that it says, on the schedule that it was found on."""
+        length = setting.get("of", setting["steps"])
+        exact = replace(self.training, steps=length, epochs=None, least_steps=0, checks=length, keep="last")
         return replace(self, training=exact)._train(problem, setting, judged=False).fitted
 
     def _train(self, problem: Problem, setting: Mapping[str, Any], judged: bool = True) -> Tried:
@@ -74,7 +79,7 @@ class Trained(Head):
         devices = [problem.device] if problem.device.startswith("cuda") else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(problem.seed)
-            outputs = targets.outputs(problem.target, problem.train.y)
+            outputs = targets.outputs(problem.target, y)
             probe = build(self.network, (x.layers, x.width), outputs, (problem.join, problem.pool), self._own(setting))
             probe.to(problem.device)
             loader, answers = _loader(x, problem.device), torch.from_numpy(y).to(problem.device)
@@ -88,6 +93,8 @@ class Trained(Head):
             for step in descend(probe, loss, self.training, setting["rate"], clips=len(x), seed=problem.seed):
                 if not judged or self.training.keep == "last":
                     look = _Look(step, look.score)
+                    if step == setting.get("steps"):
+                        break
                     continue
                 score = problem.judge(_outputs(probe, problem.valid, problem.device))
                 if best is None or self._better(score, look.score):
@@ -101,19 +108,22 @@ class Trained(Head):
             elif judged:
                 look = _Look(look.step, problem.judge(_outputs(probe, problem.valid, problem.device)))
         fitted = Fitted(lambda features: _outputs(probe, features, problem.device), probe.interface.layer_weights())
-        return Tried({**setting, "steps": look.step}, look.score, fitted)
+        length = {} if self.training.schedule == "constant" else {"of": self.training.plan(len(x)).steps}
+        return Tried({**setting, "steps": look.step, **length}, look.score, fitted)
 
     def _better(self, new: Score, old: Score) -> bool:
         if self.training.keep == "lowest loss":
-            return new.loss < old.loss
+            return new.rank[1] > old.rank[1]
         if self.training.keep == "latest best":
-            return new.value >= old.value
-        return new.value > old.value
+            return new.rank[0] >= old.rank[0]
+        return new.rank[0] > old.rank[0]
 
 
 def _per_row(problem: Problem) -> tuple[Features, np.ndarray[Any, Any]]:
     """What one example is: a clip, or a frame where each frame is answered."""
     x, y = problem.train
+    if isinstance(problem.target, Trials):  # only the speakers that are learned from get weights
+        y = np.unique(y, return_inverse=True)[1]
     if problem.pool != "none" or not isinstance(x, Frames):
         return x, y
     return FlatFrames(x), np.concatenate(list(y))

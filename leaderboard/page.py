@@ -11,19 +11,22 @@ from plotly.offline import get_plotlyjs
 
 from harness.errors import UserError
 from harness.files import write_atomically
+from harness.results import is_share, shown
 from harness.types import Result
 
 from .plots import labels_of, layer_plot, layer_scores, score_plot, weight_plot
-from .table import grouped, ranking, to_csv, to_markdown
+from .style import DRAW, STYLE
+from .table import NONE, Group, about, grouped, is_ranked, ranking, to_csv, to_markdown, warning
 
 _TITLE = "Frozen audio representations"
 _ABOUT = "What frozen audio encoders know: a task trains only a small head on their features, never the encoder."
 _NOTE = (
-    "Scores are in percent, with a confidence interval. Where intervals overlap, the order may be chance. "
-    "Results with a badge (such as untrained or partial) are shown but not ranked."
+    "Scores come with a confidence interval; where intervals overlap, the order may be chance. Results with a badge "
+    "are never ranked with clean ones: leaky and test-selected ones are ranked among those with the same badges, "
+    "others (such as untrained or partial) are shown but not ranked."
 )
 _KINDS = {
-    **dict.fromkeys(("Rank", "Score, %", "Fold spread, %", "Parameters, M", "Clips/s"), "number"),
+    **dict.fromkeys(("Rank", "Score", "Fold spread", "Seed spread", "Parameters, M", "Clips/s"), "number"),
     **dict.fromkeys(("Upstream", "Interval", "Chosen per fold"), "long"),
 }
 # The page holds all it needs, so the browser may refuse every request, whatever a result file smuggles in.
@@ -31,44 +34,6 @@ _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
-_STYLE = """
-:root { color-scheme: light dark; --page: #fff; --text: #1c2024; --soft: #646b76; --line: #e3e6ea }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #14161a; --text: #e6e8eb; --soft: #9aa2ad; --line: #2c3037 }
-}
-body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 84rem; background: var(--page); color: var(--text);
-  font: 15px/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
-h1 { margin: 0; font-size: 1.7rem; line-height: 1.25 }
-h2 { margin: 3rem 0 .75rem; font-size: 1.25rem }
-h3 { margin: 1rem 0 .25rem; font-size: .85rem; color: var(--soft) }
-h2 small, .note, figcaption, th, .unranked { color: var(--soft) }
-h2 small { margin-left: .4rem; font-weight: 400 }
-a { color: inherit }
-nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem }
-.scroll { overflow-x: auto }
-.scroll table { width: 100%; border-collapse: collapse; font-size: .9rem; overflow-wrap: normal }
-.scroll th, .scroll td { padding: .4rem .5rem; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; white-space: nowrap }
-.scroll td.long { min-width: 8rem; max-width: 18rem; white-space: normal; overflow-wrap: break-word }
-.scroll th { font-weight: 500; font-size: .8rem }
-.scroll .number { text-align: right }
-.badge { padding: .05rem .45rem; border: 1px solid currentColor; border-radius: 1rem; font-size: .8em }
-figure { margin: 1.5rem 0 0 }
-figcaption, .note { font-size: .85rem }
-details { margin-top: .4rem; border-top: 1px solid var(--line); padding-top: .4rem }
-summary { cursor: pointer }
-dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: .15rem 1rem; margin: 0;
-  font-size: .85rem }
-dt { color: var(--soft) }
-dd { margin: 0 }
-"""
-_DRAW = """
-for (const script of document.querySelectorAll("script.plot")) {
-  const figure = JSON.parse(script.textContent), place = document.createElement("div");
-  script.after(place);
-  Plotly.newPlot(place, figure.data, figure.layout, {displayModeBar: false, responsive: true});
-}
-"""
 
 
 def build(results: list[Result], out: Path) -> list[Path]:
@@ -94,8 +59,7 @@ def build(results: list[Result], out: Path) -> list[Path]:
 
 def _page(results: Sequence[Result]) -> str:
     groups = grouped(results)
-    links = (f'<a href="#{n}">{_html(task)}, {_html(protocol)}</a>' for n, (task, protocol) in enumerate(groups))
-    sections = (_section(str(n), *names, group) for n, (names, group) in enumerate(groups.items()))
+    sections = (_section(str(n), names, group) for n, (names, group) in enumerate(groups.items()))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -103,36 +67,51 @@ def _page(results: Sequence[Result]) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{_TITLE}</title>
-<style>{_STYLE}</style>
+<style>{STYLE}</style>
 <noscript><style>figure {{ display: none }}</style></noscript>
 </head>
 <body>
 <h1>{_TITLE}</h1>
 <p>{_ABOUT}</p>
 <p class="note">{_NOTE}</p>
-<nav>{" ".join(links)}</nav>
+<nav><dl>{_links(list(groups))}</dl></nav>
 {"".join(sections)}
 <script>{get_plotlyjs()}</script>
-<script>{_DRAW}</script>
+<script>{DRAW}</script>
 </body>
 </html>
 """
 
 
-def _section(anchor: str, task: str, protocol: str, group: Sequence[Result]) -> str:
+def _links(names: Sequence[Group]) -> str:
+    """Each task with links to its sections, by protocol, and by metric where one protocol has several."""
+    links: dict[str, list[str]] = {}
+    for n, (task, protocol, metric) in enumerate(names):
+        alone = [(other.task, other.protocol) for other in names].count((task, protocol)) == 1
+        text = protocol if alone else f"{protocol}, {metric}"
+        links.setdefault(task, []).append(f'<a href="#{n}">{_html(text)}</a>')
+    return "".join(f"<dt>{_html(task)}</dt><dd>{''.join(these)}</dd>" for task, these in links.items())
+
+
+def _section(anchor: str, names: Group, group: Sequence[Result]) -> str:
     labels = labels_of(group, "interface", "head")
-    weights = [(label, r.layer_weights) for label, r in zip(labels, group, strict=True) if r.layer_weights]
+    unit = f"{names.metric}{' in %' * is_share(names.metric)}"
     plots = [
-        _plot("Score with its interval, in percent; hollow: not ranked.", score_plot(labels, group)),
+        _plot(f"Score ({unit}) with its interval{_legend(group)}.", score_plot(labels, group)),
         _plot(
-            "Score on the validation folds of each layer's best setting, in percent, mean over splits.",
-            layer_plot(layer_scores(group)),
+            f"Score ({unit}) on the validation folds of each layer's best setting, mean over splits.",
+            layer_plot(layer_scores(group), names.metric),
         ),
-        *(_plot(f"Learned layer weights of {label}, one row per fit.", weight_plot(rows)) for label, rows in weights),
+        *(
+            _plot(f"Learned layer weights of {label}, one row per fit.", weight_plot(r.layer_weights))
+            for label, r in zip(labels, group, strict=True)
+        ),
     ]
     details = (_provenance(label, result) for label, result in zip(labels, group, strict=True))
     return f"""<section id="{anchor}">
-<h2>{_html(task)} <small>protocol {_html(protocol)}</small></h2>
+<h2>{_html(names.task)} <small>protocol {_html(names.protocol)}</small></h2>
+<p class="note">{_html(about(group))}</p>
+{f'<p class="note"><strong>{_html(warned)}</strong></p>' if (warned := warning(group)) else ""}
 {_table(group)}
 {"".join(plots)}
 <h3>Provenance</h3>
@@ -141,17 +120,27 @@ def _section(anchor: str, task: str, protocol: str, group: Sequence[Result]) -> 
 """
 
 
+def _legend(group: Sequence[Result]) -> str:
+    """What the dots of the score plot mean, as far as they are not all clean."""
+    marks = {
+        "; grey: leaky or test-selected": any(r.badges and is_ranked(r) for r in group),
+        "; hollow: not ranked": not all(is_ranked(r) for r in group),
+    }
+    return "".join(text for text, occurs in marks.items() if occurs)
+
+
 def _html(value: Any) -> str:
     return escape(str(value))
 
 
 def _table(group: Sequence[Result]) -> str:
-    table = ranking(group).drop(columns="Badges")
+    # Badges stand beside the upstream, deviations below the interface.
+    table = ranking(group).drop(columns=["Badges", "Deviations"], errors="ignore")
     rows = [
-        "".join(_cell(str(name), text, result.badges) for name, text in cells.items())
+        "".join(_cell(str(name), text, result) for name, text in cells.items())
         for result, cells in zip(group, table.to_dict("records"), strict=True)
     ]
-    marks = ["unranked" if result.badges else "ranked" for result in group]
+    marks = ["ranked" if is_ranked(result) else "unranked" for result in group]
     head = "".join(f'<th class="{_KINDS.get(name, "")}">{_html(name)}</th>' for name in map(str, table))
     body = "\n".join(f'<tr class="{mark}">{row}</tr>' for mark, row in zip(marks, rows, strict=True))
     return f"""<div class="scroll"><table>
@@ -163,14 +152,16 @@ def _table(group: Sequence[Result]) -> str:
 """
 
 
-def _cell(name: str, text: str, badges: Sequence[str]) -> str:
-    marks = [f' <span class="badge">{_html(badge)}</span>' for badge in badges if name == "Upstream"]
+def _cell(name: str, text: str, result: Result) -> str:
+    marks = [f' <span class="badge">{_html(badge)}</span>' for badge in result.badges if name == "Upstream"]
+    marks += [f"<small>{_html(sentence)}</small>" for sentence in result.deviations if name == "Interface"]
     return f'<td class="{_KINDS.get(name, "")}">{_html(text)}{"".join(marks)}</td>'
 
 
 def _provenance(label: str, result: Result) -> str:
     parts: dict[str, Mapping[str, Any]] = {
         "Result": {"key": result.key, "created": result.created},
+        "Metrics": {name: f"{shown(value, name)}{' %' * is_share(name)}" for name, value in result.metrics.items()},
         "Encoder": result.encoder,
         "Data": result.data,
         "Environment": result.environment,
@@ -182,7 +173,7 @@ def _provenance(label: str, result: Result) -> str:
 
 def _pairs(values: Mapping[str, Any]) -> str:
     texts = {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in values.items()}
-    return "".join(f"<dt>{_html(name)}</dt><dd>{_html(text)}</dd>" for name, text in texts.items())
+    return "".join(f"<dt>{_html(name)}</dt><dd>{_html(text or NONE)}</dd>" for name, text in texts.items())
 
 
 def _plot(caption: str, figure: go.Figure | None) -> str:

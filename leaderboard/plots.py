@@ -7,7 +7,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from harness.results import higher_is_better, is_share
 from harness.types import Result
+
+from .table import is_ranked
 
 _BLUE, _GREY = "#3b82f6", "#7b828d"
 _GRID = "rgba(128,128,128,0.2)"
@@ -41,15 +44,19 @@ def _figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
 
 
 def score_plot(labels: Sequence[str], group: Sequence[Result]) -> go.Figure:
-    """Scores in percent with their intervals, one row per result; badged ones are hollow."""
+    """Scores of one metric with their intervals, one row per result.
+
+    Dots are blue if clean, grey if leaky or test-selected, and hollow without a rank. Shares are in percent.
+    """
     # Names lie above their dots: beside them they would take half the width of a phone.
     place = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 3, "yshift": 14, "showarrow": False}
     names = [place | {"y": y, "text": _text(label)} for y, label in enumerate(labels)]
-    rows = list(enumerate(group))
+    rows, metric = list(enumerate(group)), group[0].metric
     figure = _figure(
         [
-            _dots([(y, r) for y, r in rows if not r.badges], "circle", _BLUE),
-            _dots([(y, r) for y, r in rows if r.badges], "circle-open", _GREY),
+            _dots(metric, [(y, r) for y, r in rows if not r.badges], "circle", _BLUE),
+            _dots(metric, [(y, r) for y, r in rows if r.badges and is_ranked(r)], "circle", _GREY),
+            _dots(metric, [(y, r) for y, r in rows if not is_ranked(r)], "circle-open", _GREY),
         ],
         height=75 + 44 * len(group),
         showlegend=False,
@@ -57,27 +64,36 @@ def score_plot(labels: Sequence[str], group: Sequence[Result]) -> go.Figure:
         yaxis={"visible": False, "range": [len(group) - 0.6, -1.1]},
     )
     chance = next((r.data["chance"] for r in group if "chance" in r.data), None)
-    if isinstance(chance, int | float):
+    if isinstance(chance, int | float) and 0 <= chance <= 1:
         line = {"color": _GREY, "width": 1, "dash": "dot"}
-        figure.add_vline(100 * chance, line=line, layer="below", annotation_text="chance")
+        figure.add_vline(chance, line=line, layer="below", annotation_text="chance")
     return figure
 
 
-def _dots(rows: Sequence[tuple[int, Result]], symbol: str, color: str) -> go.Scatter:
-    scores = [100 * r.score for _, r in rows]
+def _dots(metric: str, rows: Sequence[tuple[int, Result]], symbol: str, color: str) -> go.Scatter:
+    unit = _unit(metric)
     low, high = (
-        [abs(100 * (end - r.score)) if (end := getattr(r.interval, side)) is not None else 0 for _, r in rows]
+        [unit * abs(end - r.score) if (end := getattr(r.interval, side)) is not None else 0 for _, r in rows]
         for side in ("low", "high")
     )
     bars = {"array": high, "arrayminus": low, "symmetric": False, "width": 0, "thickness": 2}
     return go.Scatter(
-        x=scores,
+        x=[unit * r.score for _, r in rows],
         y=[y for y, _ in rows],
         error_x=bars,
         mode="markers",
         marker={"symbol": symbol, "color": color, "size": 10, "line": {"color": color, "width": 2}},
-        hovertemplate="%{x:.1f}<extra></extra>",
+        hovertemplate=f"%{{x{_digits(metric)}}}<extra></extra>",
     )
+
+
+def _unit(metric: str) -> int:
+    """What a value is multiplied by to be shown."""
+    return 100 if is_share(metric) else 1
+
+
+def _digits(metric: str) -> str:
+    return ":.1f" if is_share(metric) else ":.3f"
 
 
 def layer_scores(group: Sequence[Result]) -> pd.DataFrame:
@@ -94,7 +110,8 @@ def layer_scores(group: Sequence[Result]) -> pd.DataFrame:
         ],
         columns=["upstream", "layer", "split", "seed", "score"],
     )
-    best = tried.groupby(["upstream", "layer", "split", "seed"])["score"].max()
+    fits = tried.groupby(["upstream", "layer", "split", "seed"])["score"]
+    best = fits.max() if higher_is_better(group[0].metric) else fits.min()
     scores = best.groupby(["layer", "upstream"]).mean().unstack()
     return scores.reindex(sorted(scores.index, key=lambda layer: (layer == "final", len(layer), layer)))
 
@@ -104,7 +121,7 @@ def _is_layer(label: str) -> bool:
     return label == "final" or label.isdecimal()
 
 
-def layer_plot(scores: pd.DataFrame) -> go.Figure | None:
+def layer_plot(scores: pd.DataFrame, metric: str) -> go.Figure | None:
     """One line per upstream over its layers, with ``final`` set apart; None where there is but one layer."""
     if len(scores) < 2:
         return None
@@ -113,10 +130,10 @@ def layer_plot(scores: pd.DataFrame) -> go.Figure | None:
     lines = [
         go.Scatter(
             x=layers,
-            y=(100 * scores[name]).reindex(layers).tolist(),
+            y=(_unit(metric) * scores[name]).reindex(layers).tolist(),
             name=_text(name),
             mode="lines+markers",
-            hovertemplate="layer %{x}: %{y:.1f}",
+            hovertemplate=f"layer %{{x}}: %{{y{_digits(metric)}}}",
         )
         for name in scores
     ]
@@ -125,8 +142,10 @@ def layer_plot(scores: pd.DataFrame) -> go.Figure | None:
     return _figure(lines, 300 + 20 * len(lines), xaxis=xaxis, legend=legend, showlegend=True)
 
 
-def weight_plot(weights: Sequence[Sequence[float]]) -> go.Figure:
-    """Learned layer weights, one row per fit."""
+def weight_plot(weights: Sequence[Sequence[float]]) -> go.Figure | None:
+    """Learned layer weights, one row per fit; None where there is but one layer."""
+    if not any(len(fit) > 1 for fit in weights):
+        return None
     shades = go.Heatmap(
         z=weights,
         y=[f"fit {n}" for n, _ in enumerate(weights, 1)],

@@ -2,44 +2,99 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from harness.results import COLUMNS, row
+from harness.results import COLUMNS, describe_metric, describe_protocol, describe_score, higher_is_better, row, shown
 from harness.types import FoldScore, Interval, Result
 
 NONE = "–"
+#: The badges of a task or a protocol, which all results of a group have unless a file lacks them, and what they say.
+SHARED = {
+    "leaky": "clips of one {} lie in several folds",
+    "test-selected": "settings were chosen on clips that are also scored",
+}
+#: Of more folds than this, numbers that differ are shown as a range.
+_MANY = 5
 
 
-def grouped(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
-    """Results by task and protocol, each in table order: clean ones by falling score, then badged ones."""
-    ordered = sorted(results, key=lambda r: (r.task, r.protocol, bool(r.badges), -r.score, r.upstream, r.key))
-    groups: dict[tuple[str, str], list[Result]] = {}
-    for result in ordered:
-        groups.setdefault((result.task, result.protocol), []).append(result)
-    return groups
+class Group(NamedTuple):
+    """What results that are shown together have in common."""
+
+    task: str
+    protocol: str
+    metric: str
+
+
+def grouped(results: Sequence[Result]) -> dict[Group, list[Result]]:
+    """Results by task, protocol and metric, each in table order.
+
+    Clean ones come first, then those with badges of :data:`SHARED`, then those without a rank, and always the best
+    first.
+    """
+
+    def place(result: Result) -> tuple[Any, ...]:
+        marks = sorted(set(result.badges)) if is_ranked(result) else []
+        return not is_ranked(result), marks, _loss(result), result.upstream, result.key
+
+    groups: dict[Group, list[Result]] = {}
+    for result in sorted(results, key=place):
+        groups.setdefault(Group(result.task, result.protocol, result.metric), []).append(result)
+    return dict(sorted(groups.items()))
+
+
+def is_ranked(result: Result) -> bool:
+    """Whether a result has no badge that takes its rank away: untrained, partial, or one that is unknown here."""
+    return set(result.badges) <= SHARED.keys()
 
 
 def ranks(group: Sequence[Result]) -> list[int | None]:
-    """The rank of each result among the clean ones; equal scores share a rank, badged results have none."""
-    clean = [result.score for result in group if not result.badges]
-    return [None if r.badges else 1 + sum(score > r.score for score in clean) for r in group]
+    """The rank of each result among those with the same badges; equal scores share a rank, and some have none."""
+
+    def rank(result: Result) -> int:
+        alike = (other for other in group if set(other.badges) == set(result.badges))
+        return 1 + sum(_loss(other) < _loss(result) for other in alike)
+
+    return [rank(result) if is_ranked(result) else None for result in group]
+
+
+def about(group: Sequence[Result]) -> str:
+    """What the scores of a group are: the protocol in a line, and the metric with its unit and direction."""
+    protocol = describe_protocol(group[0].protocol)
+    return f"{protocol[:1].upper()}{protocol[1:]}{'. ' * bool(protocol)}Score: {describe_metric(group[0].metric)}."
+
+
+def warning(group: Sequence[Result]) -> str:
+    """What the badges mean, in one sentence, where every ranked result of a group has some of :data:`SHARED`."""
+    ranked = [set(result.badges) for result in group if is_ranked(result)]
+    if not ranked or not all(ranked):
+        return ""
+    leaks = sorted({leak for r in group if isinstance(leak := r.data.get("leaks"), str) and leak})
+    meanings = {mark: text.format(" or one ".join(leaks) or "group") for mark, text in SHARED.items()}
+    marks = [f"{mark} ({text})" for mark, text in meanings.items() if any(mark in badges for badges in ranked)]
+    join = " and " if len(set(map(frozenset, ranked))) == 1 else " or "
+    return f"Scores flatter here, for every ranked result is {join.join(marks)}."
 
 
 def ranking(group: Sequence[Result]) -> pd.DataFrame:
-    """The table of one group of :func:`grouped`, one row each in the group's order, all cells text."""
-    return pd.DataFrame([_cells(result, rank) for result, rank in zip(group, ranks(group), strict=True)])
+    """The table of one group of :func:`grouped`, one row each in the group's order, all cells text.
+
+    A column in which no result has anything is left out.
+    """
+    table = pd.DataFrame([_cells(result, rank) for result, rank in zip(group, ranks(group), strict=True)])
+    return table.loc[:, (table != NONE).any() | (table.columns == "Rank")]
 
 
 def to_markdown(results: Sequence[Result]) -> str:
-    """One table per task and protocol."""
+    """One table per task, protocol and metric."""
     sections = []
-    for (task, protocol), group in grouped(results).items():
+    for (task, protocol, _), group in grouped(results).items():
         table = ranking(group)
         rows: list[list[str]] = [[*map(str, table)], ["---"] * len(table.columns), *table.to_numpy().tolist()]
         lines = ["| " + " | ".join(map(_plain, cells)) + " |" for cells in rows]
-        sections.append("\n".join([f"## {_plain(task)}, protocol {_plain(protocol)}", "", *lines, ""]))
+        heading = f"## {_plain(task)}, protocol {_plain(protocol)}"
+        sections.append("\n".join([heading, "", _plain(f"{about(group)} {warning(group)}"), "", *lines, ""]))
     return "\n".join(sections)
 
 
@@ -54,16 +109,23 @@ def to_csv(results: Sequence[Result]) -> str:
     return pd.DataFrame(rows, columns=["rank", *COLUMNS], dtype=object).to_csv(index=False, lineterminator="\n")
 
 
+def _loss(result: Result) -> float:
+    """The score as a number that is lower where the result is better."""
+    return -result.score if higher_is_better(result.metric) else result.score
+
+
 def _cells(result: Result, rank: int | None) -> dict[str, str]:
     return {
         "Rank": NONE if rank is None else str(rank),
         "Upstream": result.upstream,
-        "Badges": ", ".join(result.badges),
-        "Score, %": f"{_number(result.score, 0.01)} {_interval(result.interval)}",
+        "Badges": ", ".join(result.badges) or NONE,
+        "Score": " ".join(describe_score(result)),
         "Interface": result.interface,
         "Head": result.head,
+        "Deviations": "; ".join(result.deviations) or NONE,
         "Chosen per fold": _chosen(result.folds),
-        "Fold spread, %": _number(result.fold_std, 0.01),
+        "Fold spread": _spread(result.fold_std, result.metric),
+        "Seed spread": _spread(result.seed_std, result.metric),
         "Parameters, M": _number(result.encoder.get("parameters"), 1e6),
         "Clips/s": _number(result.cost.get("clips_per_second")),
         "Device": str(result.environment.get("device", NONE)),
@@ -71,13 +133,12 @@ def _cells(result: Result, rank: int | None) -> dict[str, str]:
     }
 
 
+def _spread(value: float | None, metric: str) -> str:
+    return NONE if value is None else shown(value, metric)
+
+
 def _number(value: Any, unit: float = 1.0) -> str:
-    return f"{value / unit:,.1f}" if isinstance(value, int | float) else NONE
-
-
-def _interval(interval: Interval) -> str:
-    ends = f"[{_number(interval.low, 0.01)}, {_number(interval.high, 0.01)}]"
-    return "no interval" if interval.low is None else ends
+    return f"{value / unit:,.1f}" if isinstance(value, int | float) and abs(value) < 1e15 else NONE
 
 
 def _method(interval: Interval) -> str:
@@ -87,12 +148,18 @@ def _method(interval: Interval) -> str:
 
 def _chosen(folds: Sequence[FoldScore]) -> str:
     """Each setting with its value in every fold, or with one value where all folds agree."""
-    parts = []
     # A seed is a repeat, not a choice.
-    for name in dict.fromkeys(name for fold in folds for name in fold.chosen if name != "seed"):
-        values = [_short(fold.chosen.get(name, NONE)) for fold in folds]
-        parts.append(f"{name} {', '.join(values if len(set(values)) > 1 else values[:1])}")
-    return "; ".join(parts) or NONE
+    names = dict.fromkeys(name for fold in folds for name in fold.chosen if name != "seed")
+    return "; ".join(f"{name} {_values([f.chosen.get(name, NONE) for f in folds])}" for name in names) or NONE
+
+
+def _values(values: Sequence[Any]) -> str:
+    distinct = list(dict.fromkeys(map(_short, values)))
+    if len(distinct) == 1:
+        return distinct[0]
+    if len(values) > _MANY and all(isinstance(value, int | float) for value in values):
+        return f"{_short(min(values))} to {_short(max(values))}"
+    return ", ".join(map(_short, values))
 
 
 def _short(value: Any) -> str:

@@ -126,18 +126,142 @@ def list_clips(folder):
 '''
 
 
+KINDS = '''
+"""A toy of every kind of target: tones, of which one can hear what is asked."""
+from functools import partial
+import numpy as np
+import soundfile
+from harness.datasets import Task
+from harness.types import Clip, Events, Slots, SoundEvent, Split, Tags, Trial, Trials, Value
+
+TARGETS = {
+    "tags": Tags(("a", "b", "c", "d")),
+    "slots": Slots(("pitch", "level"), (("a", "b", "c", "d"), ("soft", "loud"))),
+    "value": Value(),
+    "trials": Trials(),
+    "events": Events(("a", "b")),
+}
+VARIANTS = tuple(TARGETS)
+PITCHES = (500, 1000, 2000, 4000)
+
+def task(variant):
+    return Task(name=f"kinds:{variant}", version="1", target=TARGETS[variant], clips=96, folder=f"kinds-{variant}",
+                splits=(Split(train=("train",), valid=("valid",), test=("test",)),),
+                list_clips=partial(list_clips, variant), source=partial(make, variant), paper="none", licence="none",
+                list_trials=list_trials if variant == "trials" else None)
+
+def scenes(variant):
+    """For each of 96 clips what is asked, and its tones: pitch, onset, offset, level."""
+    rng = np.random.default_rng(0)
+    for i in range(96):
+        if variant == "tags":
+            own = sorted(rng.choice(4, 2, replace=False).tolist())
+            yield tuple("abcd"[k] for k in own), [(PITCHES[k], 0, 0.5, 0.1) for k in own]
+        elif variant == "slots":
+            yield ("abcd"[i % 4], ("soft", "loud")[i // 4 % 2]), [(PITCHES[i % 4], 0, 0.5, (0.02, 0.2)[i // 4 % 2])]
+        elif variant == "value":
+            pitch = rng.uniform(300, 3000)
+            yield pitch / 1000, [(pitch, 0, 0.5, 0.1)]
+        elif variant == "trials":
+            chord = np.random.default_rng(i // 8).uniform(300, 7000, 6)
+            yield f"speaker {i // 8}", [(pitch, 0, 0.5, 0.05) for pitch in chord]
+        else:
+            on = np.cumsum(rng.uniform(0.2, 0.6, 4)).round(2)
+            tones = [("ab"[k % 2], on[k], on[k + 1] - 0.1) for k in range(3)]
+            yield (tuple(SoundEvent(label, float(a), float(b)) for label, a, b in tones),
+                   [(PITCHES["ab".index(label)], a, b, 0.2) for label, a, b in tones])
+
+def make(variant, folder):
+    rng = np.random.default_rng(1)
+    for i, (_, tones) in enumerate(scenes(variant)):
+        t = np.arange(8000 if variant != "events" else 40000) / 16000
+        wave = 0.005 * rng.standard_normal(len(t))
+        for pitch, onset, offset, level in tones:
+            wave += level * np.sin(2 * np.pi * pitch * t) * ((t >= onset) & (t < offset))
+        soundfile.write(folder / f"{i:02}.wav", wave, 16000)
+
+def list_clips(variant, folder):
+    folds = ("train", "train", "valid", "test")
+    return [Clip(id=f"{i:02}", path=folder / f"{i:02}.wav", target=target, group=f"{i // 8}", fold=folds[i // 8 % 4])
+            for i, (target, _) in enumerate(scenes(variant))]
+
+def list_trials(folder):
+    tested = [clip for clip in list_clips("trials", folder) if clip.fold == "test"]
+    pairs = [(a, b) for i, a in enumerate(tested) for b in tested[:i]]
+    return [Trial(a.id, b.id, a.target == b.target) for a, b in pairs]
+'''
+
+SPECTRUM = '''
+"""The log-spectrum of every frame: four layers of one width, and in the other variant of several."""
+from fractions import Fraction
+import torch
+from harness.cards import Axis, Card, Variant
+from harness.models import Layers, Upstream
+
+class Spectrum(Upstream):
+    axes = (Axis("variant", {"equal": "equal", "uneven": "uneven", "short": "short"}, ""),)
+    card = Card(paper="none", licence="none")
+    variants = {
+        name: Variant(parameters=0, widths=widths, frame_rate=Fraction(50))
+        for name, widths in {"equal": (64,) * 4, "uneven": (32, 64, 64, 64), "short": (64,) * 2}.items()
+    }
+    reads = ()
+    revision = "1"
+
+    def __init__(self, weights, device, variant="equal"):
+        super().__init__(weights, device)
+        self.sample_rate, self.shortest, self.frame_rate = 16000, 512, Fraction(50)
+        self.frame_offset = Fraction(256, 16000)
+        self.widths, self.final_width = self.variants[variant].widths, 64
+
+    def forward(self, wave):
+        wave = torch.nn.functional.pad(wave, (0, max(0, 512 - wave.shape[1])))
+        frames = wave.unfold(1, 512, 320) * torch.hann_window(512)
+        power = torch.fft.rfft(frames)[..., 1:].abs().square().unflatten(-1, (64, 4)).sum(-1)
+        final = (power + 1e-3).log()
+        bent = [final.tanh(), final / 2, power.sqrt(), final]
+        return Layers(tuple(x[..., :w] for x, w in zip(bent[-len(self.widths):], self.widths)), final)
+
+UPSTREAM = Spectrum
+'''
+
+
 @pytest.fixture
-def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Install a package of plugins: its name, and ``GROUP.NAME`` with the text of the module behind each."""
+    installed: list[str] = []
+
+    def make(package: str, modules: Mapping[str, str]) -> Path:
+        site = tmp_path / f"site of {package}"
+        info = site / f"{package}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        entries = []
+        for place, text in modules.items():
+            group, _, name = place.partition(".")
+            module = f"{package}_{name}"
+            (site / f"{module}.py").write_text(text)
+            entries.append(f"[harness.{group}]\n{name} = {module}\n")
+            installed.append(module)
+        (info / "entry_points.txt").write_text("".join(entries))
+        monkeypatch.syspath_prepend(str(site))
+        return site
+
+    yield make
+    for module in installed:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def toys(install: Callable[..., Path]) -> Path:
     """The tasks ``toy:right`` and ``toy:groups``, offered by a package that is installed in this folder."""
-    site = tmp_path / "site"
-    info = site / "toys-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "toy_task.py").write_text(TOY)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[harness.tasks]\ntoy = toy_task\n")
-    monkeypatch.syspath_prepend(str(site))
-    yield site
-    sys.modules.pop("toy_task", None)
+    return install("toys", {"tasks.toy": TOY})
+
+
+@pytest.fixture
+def kinds(install: Callable[..., Path]) -> Path:
+    """The tasks ``kinds:tags`` to ``kinds:events``, and the upstreams ``spectrum`` and ``spectrum:uneven``."""
+    return install("kinds", {"tasks.kinds": KINDS, "upstreams.spectrum": SPECTRUM})
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_the_leaderboard_is_built_from_results(command: Run, folders: Folders, t
     assert "mel" in (tmp_path / "page" / "index.html").read_text()
 
 
-@pytest.mark.parametrize(("kind", "name"), [("upstreams", "ssamba"), ("interfaces", "layer:K"), ("heads", "linear")])
+@pytest.mark.parametrize(("kind", "name"), [("upstreams", "ssamba"), ("interfaces", "layer:K"), ("heads", "superb-linear")])
 def test_one_kind_can_be_listed(command: Run, kind: str, name: str) -> None:
     assert name in command("list", kind)[1]
 

@@ -101,6 +101,11 @@ def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path: Path) -> None:
     assert task_folder(TOY, [f"toy={tmp_path / 'a=b'}"]) == tmp_path / "a=b"
 
 
+def test_data_whose_place_the_task_names_lie_there_whatever_is_given(tmp_path: Path) -> None:
+    task = replace(TOY, folder=tmp_path / "own")
+    assert task_folder(task, [str(tmp_path), f"toy={tmp_path / 'mine'}"]) == tmp_path / "own"
+
+
 # An embedded task is made.
 
 

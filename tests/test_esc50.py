@@ -116,6 +116,16 @@ def test_the_two_variants_share_their_data() -> None:
     assert (ESC50.folder, ESC50.source, ESC50.splits) == (ESC10.folder, ESC10.source, ESC10.splits)
 
 
+def test_benchmarks_prescribe_for_the_whole_set_alone() -> None:
+    assert {name: dict(own) for name, own in ESC50.published.items()} == {
+        "hear": {"seconds": 5.0},
+        "arch": {"seconds": 5.0},
+        "evar": {"seconds": 5.0},
+        "xares": {"epochs": 10, "rate": 1e-3, "batch": 32},
+    }
+    assert not ESC10.published
+
+
 # On data of the authors.
 
 

@@ -30,9 +30,11 @@ def test_no_group_lies_in_two_folds(seed: int) -> None:
     assert all(len(folds) == 1 for folds in places.values())
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_folds_do_not_depend_on_the_order_of_the_clips(seed: int) -> None:
+@pytest.mark.parametrize("alone", [False, True], ids=["grouped", "alone"])
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_do_not_depend_on_the_order_of_the_clips(seed: int, alone: bool) -> None:
     labels, groups = drawn(seed)
+    groups = [f"clip {i}" for i in range(len(labels))] if alone else groups
     folds = grouped_folds(labels, groups)
     order = np.random.default_rng(seed).permutation(len(labels)).tolist()
     shuffled = grouped_folds([labels[i] for i in order], [groups[i] for i in order])

@@ -13,7 +13,8 @@ from plotly.offline import get_plotlyjs
 
 from harness.errors import UserError
 from harness.leaderboard.page import build
-from harness.leaderboard.table import grouped, ranking, ranks, to_csv, to_markdown
+from harness.leaderboard.table import about, grouped, ranking, ranks, to_csv, to_markdown, warning
+from harness.protocols import PROTOCOLS
 from harness.results import COLUMNS
 from harness.types import Candidate, FoldScore, Interval, Result
 
@@ -31,10 +32,12 @@ def result(upstream: str = "mfcc", score: float = 0.715, **changes: Any) -> Resu
         metric="accuracy",
         score=score,
         interval=Interval(score - 0.043, score + 0.041, 0.95, "bootstrap", 40),
+        metrics={"accuracy": score, "d_prime": 1.25},
         folds=(FoldScore(("1",), score, 400, {"layer": "3"}), FoldScore(("2",), score, 400, {"layer": "4"})),
         fold_std=0.02,
         seed_std=None,
         badges=(),
+        deviations=(),
         candidates=(),
         layer_weights=(),
         data={"clips": 800},
@@ -51,10 +54,11 @@ def tried(layer: str, score: float, *, split: int = 0, seed: int = 0) -> Candida
 
 
 def page(folder: Path, *results: Result) -> str:
-    """The page without the text of plotly.js."""
-    index: Path = build(list(results), folder)[0]
-    text = index.read_text(encoding="utf-8")
-    return text.replace(get_plotlyjs(), "")
+    """The page without plotly.js, which is a hundred times longer than the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.leaderboard.page.get_plotlyjs", str)
+        index: Path = build(list(results), folder)[0]
+    return index.read_text(encoding="utf-8")
 
 
 def figures(text: str) -> list[dict[str, Any]]:
@@ -70,18 +74,60 @@ def table(*results: Result) -> list[dict[str, str]]:
     return list(ranking(group).to_dict("records"))
 
 
-def test_results_are_ranked_by_falling_score() -> None:
-    ranked = table(result("low", 0.2), result("high", 0.9), result("middle", 0.5))
-    assert [(row["Rank"], row["Upstream"]) for row in ranked] == [
-        ("1", "high"),
-        ("2", "middle"),
-        ("3", "low"),
-    ]
+def order(*results: Result) -> list[tuple[str, str]]:
+    """Ranks and upstreams from the top of the table."""
+    return [(row["Rank"], row["Upstream"]) for row in table(*results)]
 
 
-def test_a_badged_result_is_never_ranked_with_clean_ones() -> None:
-    ranked = table(result("leak", 0.99, badges=("leaky",)), result("clean", 0.5))
-    assert [(row["Rank"], row["Upstream"]) for row in ranked] == [("1", "clean"), ("–", "leak")]
+# Ranked.
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "r2", "one of a stranger"])
+def test_results_are_ranked_by_falling_score(metric: str) -> None:
+    low, high, middle = (result(name, score, metric=metric) for name, score in (("l", -0.2), ("h", 0.9), ("m", 0.5)))
+    assert order(low, high, middle) == [("1", "h"), ("2", "m"), ("3", "l")]
+
+
+@pytest.mark.parametrize("metric", ["eer", "min_dcf"])
+def test_where_lower_is_better_results_are_ranked_by_rising_score(metric: str) -> None:
+    low, high, middle = (result(name, score, metric=metric) for name, score in (("l", 0.2), ("h", 0.9), ("m", 0.5)))
+    assert order(low, high, middle) == [("1", "l"), ("2", "m"), ("3", "h")]
+
+
+LEAKY, SELECTED, BOTH = ("leaky",), ("test-selected",), ("leaky", "test-selected")
+
+
+@pytest.mark.parametrize("badges", [LEAKY, SELECTED, BOTH])
+def test_badges_that_a_whole_group_has_are_ranked(badges: tuple[str, ...]) -> None:
+    ranked = order(result("low", 0.2, badges=badges), result("high", 0.9, badges=badges))
+    assert ranked == [("1", "high"), ("2", "low")]
+
+
+@pytest.mark.parametrize("badges", [LEAKY, SELECTED, BOTH])
+def test_a_leaky_or_test_selected_result_is_never_ranked_with_clean_ones(badges: tuple[str, ...]) -> None:
+    ranked = order(result("bad", 0.99, badges=badges), result("worse", 0.9, badges=badges), result("clean", 0.5))
+    assert ranked == [("1", "clean"), ("1", "bad"), ("2", "worse")]
+
+
+def test_a_leaky_result_is_never_ranked_with_a_test_selected_one() -> None:
+    several = [result(str(i), i / 10, badges=badges) for i, badges in enumerate((LEAKY, SELECTED, BOTH, LEAKY))]
+    assert order(*several) == [("1", "3"), ("2", "0"), ("1", "2"), ("1", "1")]
+
+
+def test_the_order_of_badges_makes_no_difference() -> None:
+    assert ranks([result("a", 0.5, badges=BOTH), result("b", 0.4, badges=BOTH[::-1])]) == [1, 2]
+
+
+@pytest.mark.parametrize("badge", ["untrained", "partial", "contaminated", "one of a stranger"])
+@pytest.mark.parametrize("others", [(), LEAKY, BOTH])
+def test_any_other_badge_takes_the_rank(badge: str, others: tuple[str, ...]) -> None:
+    ranked = order(result("badged", 0.99, badges=(*others, badge)), result("other", 0.5, badges=others))
+    assert ranked == [("1", "other"), ("–", "badged")]
+
+
+def test_the_table_has_clean_results_then_leaky_ones_then_those_without_a_rank() -> None:
+    several = [result("unranked", 0.9, badges=("untrained",)), result("leaky", 0.7, badges=LEAKY), result("clean", 0.5)]
+    assert [row["Upstream"] for row in table(*several)] == ["clean", "leaky", "unranked"]
 
 
 def test_a_badged_result_shows_its_badges() -> None:
@@ -92,22 +138,100 @@ def test_equal_scores_share_a_rank() -> None:
     assert ranks([result("a", 0.5), result("b", 0.5), result("c", 0.4)]) == [1, 1, 3]
 
 
-def test_each_task_and_protocol_is_ranked_for_itself() -> None:
-    others = [result(), result(protocol="superb"), result(task="gtzan")]
-    assert list(grouped(others)) == [("esc50", "linear"), ("esc50", "superb"), ("gtzan", "linear")]
+def test_each_task_protocol_and_metric_is_ranked_for_itself() -> None:
+    others = [result(), result(protocol="superb"), result(task="gtzan"), result(metric="map")]
+    assert list(grouped(others)) == [
+        ("esc50", "linear", "accuracy"),
+        ("esc50", "linear", "map"),
+        ("esc50", "superb", "accuracy"),
+        ("gtzan", "linear", "accuracy"),
+    ]
 
 
 def test_repeated_runs_each_keep_a_row() -> None:
     assert len(table(result(key="a"), result(key="b"))) == 2
 
 
-def test_a_score_is_shown_in_percent_with_its_interval() -> None:
-    assert table(result())[0]["Score, %"] == "71.5 [67.2, 75.6]"
+# Shown.
+
+
+SHOWN = {
+    "accuracy": ("71.5 [67.2, 75.6]", "2.0", "1.0"),
+    "eer": ("71.5 [67.2, 75.6]", "2.0", "1.0"),
+    "r2": ("0.715 [0.672, 0.756]", "0.020", "0.010"),
+    "one of a stranger": ("0.715 [0.672, 0.756]", "0.020", "0.010"),
+}
+
+
+@pytest.mark.parametrize(("metric", "cells"), SHOWN.items())
+def test_score_interval_and_spread_are_in_percent_where_the_metric_is_a_share(
+    metric: str, cells: tuple[str, ...]
+) -> None:
+    (row,) = table(result(metric=metric, seed_std=0.01))
+    assert (row["Score"], row["Fold spread"], row["Seed spread"]) == cells
 
 
 def test_a_missing_interval_is_said() -> None:
     missing = result(interval=Interval(None, None, 0.95, "one group", 1))
-    assert table(missing)[0]["Score, %"] == "71.5 no interval"
+    assert table(missing)[0]["Score"] == "71.5 no interval"
+
+
+def test_a_column_is_shown_where_some_result_fills_it() -> None:
+    assert [row["Seed spread"] for row in table(result("a", 0.5, seed_std=0.01), result("b", 0.4))] == ["1.0", "–"]
+
+
+@pytest.mark.parametrize("column", ["Badges", "Deviations", "Seed spread"])
+def test_a_column_that_no_result_fills_is_left_out(column: str) -> None:
+    assert column not in table(result())[0]
+
+
+def test_there_is_a_column_of_ranks_even_if_no_result_has_one() -> None:
+    assert table(result(badges=("partial",)))[0]["Rank"] == "–"
+
+
+@pytest.mark.parametrize("parameters", ["many", None, [1], 10**400, 1e300], ids=str)
+def test_a_number_that_makes_no_sense_is_not_shown(parameters: Any) -> None:
+    assert "Parameters, M" not in table(result(encoder={"parameters": parameters}))[0]
+
+
+def test_every_deviation_is_shown() -> None:
+    assert table(result(deviations=("one", "another")))[0]["Deviations"] == "one; another"
+
+
+def test_the_metric_is_told_with_its_unit_and_direction() -> None:
+    assert about([result(metric="eer")]) == "Score: eer in %, lower is better."
+
+
+def test_a_protocol_that_is_known_is_told_first() -> None:
+    told = about([result(protocol="superb+knn")])
+    assert told == f"{PROTOCOLS['superb'].summary}; but with knn. Score: accuracy in %, higher is better."
+
+
+LEAKS = {"leaks": "speaker"}
+WARNINGS = {
+    "leaky (clips of one speaker lie in several folds)": [(LEAKY, LEAKS), (LEAKY, LEAKS)],
+    "leaky (clips of one group lie in several folds)": [(LEAKY, {})],
+    "leaky (clips of one group lie in several folds).": [(LEAKY, {"leaks": ["of", 1, "stranger"]})],
+    "leaky (clips of one room or one speaker lie in several folds)": [(LEAKY, LEAKS), (LEAKY, {"leaks": "room"})],
+    "test-selected (settings were chosen on clips that are also scored)": [(SELECTED, {}), (("untrained",), {})],
+    "several folds) and test-selected (settings": [(BOTH, LEAKS), (BOTH, LEAKS)],
+    "several folds) or test-selected (settings": [(LEAKY, LEAKS), (SELECTED, LEAKS)],
+}
+
+
+@pytest.mark.parametrize(("said", "given"), WARNINGS.items())
+def test_where_no_ranked_result_is_clean_one_sentence_says_why(said: str, given: list[tuple[Any, Any]]) -> None:
+    sentence = warning([result(badges=badges, data=data) for badges, data in given])
+    assert said in sentence and sentence.startswith("Scores flatter here") and sentence.count(".") == 1
+
+
+@pytest.mark.parametrize("badges", [(), ("untrained",), ("leaky", "untrained")])
+def test_no_warning_is_given_of_a_clean_result_or_of_what_has_no_rank(badges: tuple[str, ...]) -> None:
+    assert warning([result(badges=badges, data=LEAKS)]) == ""
+
+
+def test_a_leaky_result_among_clean_ones_gives_no_warning_of_all() -> None:
+    assert warning([result(), result(badges=LEAKY, data=LEAKS)]) == ""
 
 
 def test_the_choice_of_every_fold_is_shown() -> None:
@@ -119,9 +243,19 @@ def test_a_choice_on_which_all_folds_agree_is_shown_once() -> None:
     assert table(result(folds=folds))[0]["Chosen per fold"] == "lr 0.1"
 
 
+def test_numbers_of_many_folds_are_shown_as_a_range() -> None:
+    folds = tuple(FoldScore((str(n),), 0.5, 40, {"steps": n, "rate": 0.1}) for n in (300, 100, 200, 50, 75, 100))
+    assert table(result(folds=folds))[0]["Chosen per fold"] == "steps 50 to 300; rate 0.1"
+
+
+def test_layers_of_many_folds_are_shown_one_by_one() -> None:
+    folds = tuple(FoldScore((layer,), 0.5, 40, {"layer": layer}) for layer in "312312")
+    assert table(result(folds=folds))[0]["Chosen per fold"] == "layer 3, 1, 2, 3, 1, 2"
+
+
 def test_a_seed_is_no_choice() -> None:
-    folds = tuple(FoldScore(("1",), 0.5, 400, {"seed": seed}) for seed in (0, 1))
-    assert table(result(folds=folds))[0]["Chosen per fold"] == "–"
+    folds = tuple(FoldScore(("1",), 0.5, 400, {"seed": seed, "layer": "3"}) for seed in (0, 1))
+    assert table(result(folds=folds))[0]["Chosen per fold"] == "layer 3"
 
 
 def test_the_csv_has_the_rank_and_every_column_of_a_result() -> None:
@@ -131,6 +265,16 @@ def test_the_csv_has_the_rank_and_every_column_of_a_result() -> None:
 def test_the_csv_has_plain_numbers() -> None:
     row = rows(result(), result(encoder={}))[0]
     assert (row["rank"], row["score"], row["parameters"]) == ("1", "0.715", "90000000")
+
+
+def test_the_csv_has_fractions_whatever_the_metric() -> None:
+    scores = [result(metric=metric) for metric in ("accuracy", "eer", "r2")]
+    assert {row["score"] for row in rows(*scores)} == {"0.715"}
+
+
+def test_the_csv_has_every_metric_and_every_deviation() -> None:
+    (row,) = rows(result(deviations=("one", "another")))
+    assert (row["metrics"], row["deviations"]) == ("accuracy=0.715; d_prime=1.25", "one; another")
 
 
 def test_the_csv_of_no_results_is_its_header() -> None:
@@ -149,13 +293,27 @@ def test_text_in_the_csv_begins_no_row_and_no_cell(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a|b", "a\nb", "`a", "<b>", "[a](http://b)", "a\\", "&lt;"])
 def test_a_name_cannot_break_the_markdown_table(name: str) -> None:
-    row = to_markdown([result(upstream=name)]).splitlines()[-1]
-    assert row.count("|") == 13 and not re.search(r"[<>`\\]|\]\(|&lt;", row)
+    hostile = result(name, interface=name, head=name, badges=(name,), deviations=(name,))
+    row = to_markdown([hostile]).splitlines()[-1]
+    assert row.count("|") == 14 and not re.search(r"[<>`\\]|\]\(|&lt;", row)
 
 
 def test_a_name_cannot_break_a_markdown_heading() -> None:
     heading, rest = to_markdown([result(task="a\n\n<b>")]).split("\n", 1)
-    assert heading == "## a &#60;b&#62;, protocol linear" and rest.startswith("\n| Rank")
+    assert heading == "## a &#60;b&#62;, protocol linear" and rest.startswith("\nScore: accuracy")
+
+
+def test_a_metric_cannot_break_the_text_above_a_markdown_table() -> None:
+    text = to_markdown([result(metric="a\n\n<b>|")]).splitlines()[2]
+    assert text == "Score: a &#60;b&#62;&#124;, unknown here and ordered as if higher were better."
+
+
+def test_the_markdown_has_the_warning_above_the_table() -> None:
+    text = to_markdown([result(badges=LEAKY, data=LEAKS)])
+    assert text.index("Scores flatter here") < text.index("| Rank")
+
+
+# The page.
 
 
 def test_build_writes_three_files(tmp_path: Path) -> None:
@@ -198,15 +356,75 @@ def test_the_table_needs_no_script(tmp_path: Path) -> None:
     assert "71.5 [67.2, 75.6]</td>" in page(tmp_path, result())
 
 
-def test_a_badged_row_is_marked_in_the_page(tmp_path: Path) -> None:
-    marked = page(tmp_path, result(badges=("untrained",)))
-    assert re.search(r'<tr class="unranked">.*<span class="badge">untrained</span>', marked)
+@pytest.mark.parametrize(("badge", "kind"), [("untrained", "unranked"), ("leaky", "ranked")])
+def test_a_badged_row_is_marked_in_the_page(tmp_path: Path, badge: str, kind: str) -> None:
+    marked = page(tmp_path, result(badges=(badge,)))
+    assert re.search(rf'<tr class="{kind}">.*<span class="badge">{badge}</span>', marked)
 
 
-@pytest.mark.parametrize("field", ["key", "upstream", "task", "protocol", "interface", "head", "created"])
+def test_a_deviation_stands_below_the_interface(tmp_path: Path) -> None:
+    assert "last<small>in place of another</small></td>" in page(tmp_path, result(deviations=("in place of another",)))
+
+
+def test_the_warning_stands_in_the_heading_of_its_section(tmp_path: Path) -> None:
+    text = page(tmp_path, result(badges=LEAKY, data=LEAKS), result(task="gtzan"))
+    assert text.count("Scores flatter here") == 1
+    assert text.index("<h2>esc50") < text.index("Scores flatter here") < text.index("<table>")
+
+
+def test_every_metric_is_in_the_provenance(tmp_path: Path) -> None:
+    text = page(tmp_path, result())
+    assert "<dt>accuracy</dt><dd>71.5 %</dd><dt>d_prime</dt><dd>1.250</dd>" in text
+
+
+def test_what_leaks_how_folds_were_made_and_what_was_remarked_is_in_the_provenance(tmp_path: Path) -> None:
+    text = page(tmp_path, result(data={"leaks": "speaker", "folding": "by hash", "remarks": ["one clip twice"]}))
+    pairs = (
+        "<dt>leaks</dt><dd>speaker</dd>",
+        "<dt>folding</dt><dd>by hash</dd>",
+        "<dt>remarks</dt><dd>[&quot;one clip",
+    )
+    assert all(pair in text for pair in pairs)
+
+
+def links(text: str) -> dict[str, list[str]]:
+    """The texts of the navigation's links by task."""
+    (inside,) = re.findall(r"<nav><dl>(.*?)</dl></nav>", text)
+    tasks = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", inside)
+    return {task: re.findall(r">(.*?)</a>", anchors) for task, anchors in tasks}
+
+
+def test_links_are_grouped_by_task(tmp_path: Path) -> None:
+    text = page(tmp_path, result(), result(task="gtzan"), result(protocol="superb"))
+    assert links(text) == {"esc50": ["linear", "superb"], "gtzan": ["linear"]}
+
+
+def test_a_link_names_the_metric_where_one_protocol_has_several(tmp_path: Path) -> None:
+    text = page(tmp_path, result(), result(metric="map"), result(protocol="superb"))
+    assert links(text) == {"esc50": ["linear, accuracy", "linear, map", "superb"]}
+
+
+def test_every_link_leads_to_its_section(tmp_path: Path) -> None:
+    text = page(tmp_path, result(), result(task="gtzan"), result(protocol="superb"))
+    assert re.findall(r'<a href="#(\d+)">(.*?)</a>', text) == re.findall(
+        r'<section id="(\d+)">\n<h2>.*? <small>protocol (.*?)</small>', text
+    )
+
+
+@pytest.mark.parametrize("field", ["key", "upstream", "task", "protocol", "interface", "head", "metric", "created"])
 def test_text_of_a_result_is_never_code_in_the_page(tmp_path: Path, field: str) -> None:
     changes: dict[str, Any] = {field: ATTACK}
     text = page(tmp_path, result(), result(**changes))
+    assert "<script>alert" not in text and "<img" not in text and "&lt;img" in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"deviations": (ATTACK,)}, {"metrics": {ATTACK: 0.5}}, {"badges": LEAKY, "data": {"leaks": ATTACK}}],
+    ids=["deviations", "metrics", "leaks"],
+)
+def test_what_is_said_of_a_result_is_never_code_in_the_page(tmp_path: Path, changes: dict[str, Any]) -> None:
+    text = page(tmp_path, result(**changes))
     assert "<script>alert" not in text and "<img" not in text and "&lt;img" in text
 
 
@@ -237,10 +455,44 @@ def test_names_in_a_plot_carry_no_tags(tmp_path: Path) -> None:
     assert scores["layout"]["annotations"][0]["text"] == "&lt;b&gt;&amp;"
 
 
-def test_clean_results_are_solid_dots_and_badged_ones_hollow(tmp_path: Path) -> None:
-    clean, badged = figures(page(tmp_path, result("a", 0.5), result("b", 0.75, badges=("leaky",))))[0]["data"]
-    assert (clean["x"], clean["marker"]["symbol"]) == ([50], "circle")
-    assert (badged["x"], badged["marker"]["symbol"]) == ([75], "circle-open")
+# The plots.
+
+
+def test_clean_results_are_solid_leaky_ones_of_another_colour_and_those_without_a_rank_hollow(tmp_path: Path) -> None:
+    several = result("a", 0.5), result("b", 0.75, badges=LEAKY), result("c", 0.25, badges=("leaky", "partial"))
+    clean, leaky, unranked = figures(page(tmp_path, *several))[0]["data"]
+    assert [trace["x"] for trace in (clean, leaky, unranked)] == [[50], [75], [25]]
+    assert [trace["marker"]["symbol"] for trace in (clean, leaky, unranked)] == ["circle", "circle", "circle-open"]
+    assert clean["marker"]["color"] != leaky["marker"]["color"] == unranked["marker"]["color"]
+
+
+LEGENDS: dict[str, list[tuple[str, ...]]] = {
+    "with its interval.": [()],
+    "with its interval; grey: leaky or test-selected.": [(), SELECTED],
+    "with its interval; hollow: not ranked.": [(), ("leaky", "untrained")],
+    "with its interval; grey: leaky or test-selected; hollow: not ranked.": [LEAKY, ("partial",)],
+}
+
+
+@pytest.mark.parametrize(("said", "given"), LEGENDS.items())
+def test_the_caption_says_what_the_dots_mean(tmp_path: Path, said: str, given: list[tuple[str, ...]]) -> None:
+    text = page(tmp_path, *(result(str(n), badges=badges) for n, badges in enumerate(given)))
+    assert f"<figcaption>Score (accuracy in %) {said}</figcaption>" in text
+
+
+UNITS = {
+    "eer": (25.0, [5.0], "%{x:.1f}"),
+    "r2": (0.25, [0.05], "%{x:.3f}"),
+    "one of a stranger": (0.25, [0.05], "%{x:.3f}"),
+}
+
+
+@pytest.mark.parametrize(("metric", "shown"), UNITS.items())
+def test_a_score_is_drawn_in_percent_where_the_metric_is_a_share(tmp_path: Path, metric: str, shown: Any) -> None:
+    drawn = result(score=0.25, metric=metric, interval=Interval(0.2, 0.3, 0.95, "bootstrap", 40))
+    dots = figures(page(tmp_path, drawn))[0]["data"][0]
+    low = [round(length, 9) for length in dots["error_x"]["arrayminus"]]
+    assert (dots["x"][0], low, dots["hovertemplate"].split("<")[0]) == shown
 
 
 def test_a_missing_interval_is_a_dot_without_bar(tmp_path: Path) -> None:
@@ -254,6 +506,13 @@ def test_the_chance_level_is_a_line(tmp_path: Path) -> None:
     assert [shape["x0"] for shape in scores["layout"]["shapes"]] == [2]
 
 
+@pytest.mark.parametrize(
+    "data", [{}, {"chance": "half"}, {"chance": None}, {"chance": 10**400}, {"chance": -1}], ids=str
+)
+def test_no_line_is_drawn_where_there_is_no_chance_level(tmp_path: Path, data: dict[str, Any]) -> None:
+    assert "shapes" not in figures(page(tmp_path, result(data=data)))[0]["layout"]
+
+
 def test_a_layer_is_drawn_with_its_best_setting_averaged_over_splits(tmp_path: Path) -> None:
     candidates = (
         tried("0", 0.25),
@@ -263,6 +522,18 @@ def test_a_layer_is_drawn_with_its_best_setting_averaged_over_splits(tmp_path: P
     )
     line = figures(page(tmp_path, result(candidates=candidates)))[1]["data"][0]
     assert (line["x"], line["y"]) == (["0", "1"], [62.5, 50])
+
+
+LAYERS = {"eer": [25, 75], "r2": [0.5, 0.75], "min_dcf": [0.25, 0.75], "one of a stranger": [0.5, 0.75]}
+
+
+@pytest.mark.parametrize(("metric", "drawn"), LAYERS.items())
+def test_a_layer_is_drawn_in_the_unit_and_by_the_direction_of_its_metric(
+    tmp_path: Path, metric: str, drawn: list[float]
+) -> None:
+    candidates = (tried("0", 0.25), tried("0", 0.5), tried("1", 0.75))
+    line = figures(page(tmp_path, result(metric=metric, candidates=candidates)))[1]["data"][0]
+    assert line["y"] == drawn
 
 
 def test_layers_are_drawn_in_their_order_with_final_apart(tmp_path: Path) -> None:
@@ -291,3 +562,7 @@ def test_learned_layer_weights_are_drawn_one_row_per_fit(tmp_path: Path) -> None
         [0.25, 0.75],
         [0.5, 0.5],
     ]
+
+
+def test_the_weight_of_one_layer_alone_is_not_drawn(tmp_path: Path) -> None:
+    assert len(figures(page(tmp_path, result(layer_weights=((1.0,), (1.0,)))))) == 1

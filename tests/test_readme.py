@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 import harness
-from harness import cli
+from harness import catalogue, cli, protocols
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -62,6 +62,11 @@ def test_the_example_upstream_and_task_run_together(tmp_path: Path, folders: dic
 def test_the_example_upstream_takes_any_length(samples: int) -> None:
     layers = harness.upstream("loudness", device="cpu").encode(torch.rand(2, samples))
     assert layers.final.shape == (2, max(1, samples // 160), 1)
+
+
+def test_its_tables_are_those_of_the_code() -> None:
+    assert protocols.table() in README
+    assert catalogue.table() in README
 
 
 @pytest.mark.parametrize("line", COMMANDS)

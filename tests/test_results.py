@@ -12,7 +12,18 @@ import pytest
 
 from harness import results
 from harness.files import write_atomically
-from harness.results import COLUMNS, find, load, read, read_all, write
+from harness.protocols import PROTOCOLS
+from harness.results import (
+    COLUMNS,
+    describe_metric,
+    describe_protocol,
+    describe_score,
+    find,
+    load,
+    read,
+    read_all,
+    write,
+)
 from harness.types import Candidate, FoldScore, Interval, Result
 
 Refused = Callable[[str], AbstractContextManager[None]]
@@ -27,10 +38,12 @@ RESULT = Result(
     metric="accuracy",
     score=0.7 + 0.1,
     interval=Interval(0.71, 0.87, 0.95, "bootstrap over groups, 10,000 resamples", 103),
+    metrics={"accuracy": 0.7 + 0.1, "d_prime": 2 / 3},
     folds=(FoldScore(("1",), 0.75, 80, {"layer": "3", "C": 0.01, "seed": 0}), FoldScore(("2", "3"), 0.85, 160, {})),
     fold_std=1 / 3,
     seed_std=None,
     badges=("untrained", "partial"),
+    deviations=("last in place of weighted-sum, since layers differ in width", "no more than 5 folds"),
     candidates=(Candidate(0, 0, {"layer": "final", "C": 1e-4}, 2 / 3), Candidate(1, 2, {"steps": 100}, 0.5)),
     layer_weights=((0.25, 0.75), (0.5, 0.5)),
     data={"clips": 240, "sha256": "ab" * 32, "groups_spanning_folds": []},
@@ -39,7 +52,14 @@ RESULT = Result(
     environment={"device": "cpu", "torch": "2.6"},
     created="2025-01-02T03:04:05+00:00",
 )
-ALONE = replace(RESULT, interval=Interval(None, None, 0.95, "none: one group", 1), layer_weights=(), folds=())
+ALONE = replace(
+    RESULT,
+    interval=Interval(None, None, 0.95, "none: one group", 1),
+    layer_weights=(),
+    folds=(),
+    metrics={},
+    deviations=(),
+)
 
 
 def document(change: Mapping[str, Any]) -> str:
@@ -148,6 +168,24 @@ def test_bytes_that_are_no_text_are_written_as_question_marks(tmp_path: Path) ->
     assert read(write(replace(RESULT, upstream="model-\udcff"), tmp_path)).upstream == "model-?"
 
 
+NAMES = {
+    "hear:compat": "hear-compat",
+    "csv:pets.csv@1a2b3c4d": "csv-pets.csv-1a2b3c4d",
+    "default+last/attention": "default+last-attention",
+    "superb:compat+layer:7+knn": "superb-compat+layer-7+knn",
+}
+
+
+@pytest.mark.parametrize(("name", "safe"), NAMES.items())
+@pytest.mark.parametrize("field", ["upstream", "task", "protocol"])
+def test_a_file_is_named_as_its_result_as_far_as_a_file_system_lets_it(
+    tmp_path: Path, field: str, name: str, safe: str
+) -> None:
+    change: dict[str, Any] = {field: name}
+    words = {"task": "esc50-esc10", "upstream": "ssamba-tiny-file", "protocol": "default"} | {field: safe}
+    assert write(replace(RESULT, **change), tmp_path).name == "__".join([*words.values(), "0123456789ab.json"])
+
+
 # What is no result is refused.
 
 
@@ -159,7 +197,7 @@ FOREIGN = {
     "a number": "5",
     "null": "null",
     "an object": '{"some": "thing"}',
-    "just a schema": '{"schema": 1}',
+    "just a schema": '{"schema": 2}',
     "a result with a field too many": document({"other": 1}),
     "a result with a field too few": json.dumps({k: v for k, v in asdict(RESULT).items() if k != "metric"}),
 }
@@ -179,11 +217,20 @@ def test_bytes_that_are_no_text_are_named_not_read(tmp_path: Path, refused: Refu
         read(tmp_path / "foreign.json")
 
 
-@pytest.mark.parametrize("schema", [2, 99, 0, "1", None])
-def test_another_schema_is_refused(tmp_path: Path, refused: Refused, schema: object) -> None:
-    (tmp_path / "newer.json").write_text(document({"schema": schema}), encoding="utf-8")
-    with refused(rf"newer.json has schema '?{schema}'?, and this version reads schema 1"):
-        read(tmp_path / "newer.json")
+@pytest.mark.parametrize("schema", [1, 3, 99, 0, "2", None])
+def test_another_schema_is_refused_with_what_to_do(tmp_path: Path, refused: Refused, schema: object) -> None:
+    (tmp_path / "other.json").write_text(document({"schema": schema}), encoding="utf-8")
+    with refused(
+        rf"other.json has schema '?{schema}'?, and this version reads schema 2: make it anew with .harness run"
+    ):
+        read(tmp_path / "other.json")
+
+
+def test_a_result_of_the_first_schema_is_told_by_it_not_by_what_it_lacks(tmp_path: Path, refused: Refused) -> None:
+    old = {name: value for name, value in asdict(RESULT).items() if name not in ("metrics", "deviations")}
+    (tmp_path / "old.json").write_text(json.dumps({**old, "schema": 1}), encoding="utf-8")
+    with refused("old.json has schema 1"):
+        read(tmp_path / "old.json")
 
 
 INTERVAL, FOLD, CANDIDATE = asdict(RESULT.interval), asdict(RESULT.folds[0]), asdict(RESULT.candidates[0])
@@ -203,6 +250,10 @@ WRONG: dict[str, Mapping[str, Any]] = {
     "an interval of words": {"interval": {**INTERVAL, "low": "low"}},
     "an interval of NaN": {"interval": {**INTERVAL, "high": float("nan")}},
     "groups in words": {"interval": {**INTERVAL, "groups": "many"}},
+    "metrics that are a list": {"metrics": [0.5]},
+    "a metric in words": {"metrics": {"accuracy": "high"}},
+    "a metric of NaN": {"metrics": {"accuracy": float("nan")}},
+    "no metrics": {"metrics": None},
     "folds that are a number": {"folds": 5},
     "a fold that is a list": {"folds": [[1, 2]]},
     "a fold that tests on a number": {"folds": [{**FOLD, "test": 5}]},
@@ -211,6 +262,8 @@ WRONG: dict[str, Mapping[str, Any]] = {
     "a spread in words": {"fold_std": "wide"},
     "badges that are a number": {"badges": 5},
     "badges that are one word": {"badges": "untrained"},
+    "deviations that are one sentence": {"deviations": "last in place of weighted-sum"},
+    "a deviation that is a number": {"deviations": [5]},
     "candidates that are a number": {"candidates": 5},
     "a candidate with a split in words": {"candidates": [{**CANDIDATE, "split": "first"}]},
     "a candidate with a score in words": {"candidates": [{**CANDIDATE, "valid_score": "high"}]},
@@ -287,7 +340,9 @@ def test_a_row_says_what_the_result_says(tmp_path: Path) -> None:
         "groups": 103,
         "fold_std": RESULT.fold_std,
         "seed_std": None,
+        "metrics": "accuracy=0.8; d_prime=0.666667",
         "badges": "untrained, partial",
+        "deviations": "last in place of weighted-sum, since layers differ in width; no more than 5 folds",
         "clips": 240,
         "parameters": 4_800_000,
         "clips_per_second": 12.5,
@@ -312,3 +367,53 @@ def test_files_that_are_being_written_are_not_read(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(results.read_all(tmp_path)))
     write(RESULT, tmp_path)
     assert seen == [[]]
+
+
+# Told in words.
+
+
+SCORES = {
+    "accuracy": ("80.0", "[71.0, 87.0]"),
+    "eer": ("80.0", "[71.0, 87.0]"),
+    "r2": ("0.800", "[0.710, 0.870]"),
+    "min_dcf": ("0.800", "[0.710, 0.870]"),
+    "one of a stranger": ("0.800", "[0.710, 0.870]"),
+}
+
+
+@pytest.mark.parametrize(("metric", "said"), SCORES.items())
+def test_only_shares_are_told_in_percent(metric: str, said: tuple[str, str]) -> None:
+    assert describe_score(replace(RESULT, metric=metric)) == said
+
+
+def test_a_missing_interval_is_told() -> None:
+    assert describe_score(ALONE) == ("80.0", "no interval")
+
+
+METRICS = {
+    "accuracy": "accuracy in %, higher is better",
+    "eer": "eer in %, lower is better",
+    "r2": "r2, higher is better",
+    "min_dcf": "min_dcf, lower is better",
+    "of a stranger": "of a stranger, unknown here and ordered as if higher were better",
+}
+
+
+@pytest.mark.parametrize(("metric", "said"), METRICS.items())
+def test_a_metric_is_told_with_its_unit_and_direction(metric: str, said: str) -> None:
+    assert describe_metric(metric) == said
+
+
+@pytest.mark.parametrize("name", ["superb", "hear:compat"])
+def test_a_protocol_is_told_by_its_summary(name: str) -> None:
+    assert describe_protocol(name) == PROTOCOLS[name].summary
+
+
+def test_what_was_asked_for_instead_is_told_after_the_summary() -> None:
+    said = describe_protocol("superb+last/attention+knn")
+    assert said == f"{PROTOCOLS['superb'].summary}; but with last/attention and knn"
+
+
+@pytest.mark.parametrize("name", ["", "+", "one of a stranger", "Superb"])
+def test_nothing_is_told_of_a_protocol_that_is_unknown(name: str) -> None:
+    assert describe_protocol(name) == ""

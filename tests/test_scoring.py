@@ -1,0 +1,336 @@
+"""Scoring: what a judge says of outputs, for every kind of target, beside scikit-learn, torch and slow loops."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, softmax
+from sklearn.metrics import accuracy_score, average_precision_score, log_loss, r2_score, roc_curve
+from torch.nn import functional
+
+from harness.detection import event_onset_f, find_events
+from harness.heads import Score
+from harness.scoring import DRAWN_TRIALS, Scoring, drawn_trials
+from harness.types import Class, Clip, Events, Label, Slots, SoundEvent, Tags, Target, Trial, Trials, Value
+
+COUNT = 60
+ROWS = np.random.default_rng(7).permutation(COUNT)[:40]
+SLOTS = Slots(("what", "where"), (("on", "off", "up"), ("here", "there")))
+METRIC = {"class": "accuracy", "tags": "map", "slots": "accuracy", "value": "r2", "trials": "eer"}
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def clips_of(labels: Sequence[Label]) -> list[Clip]:
+    return [Clip(f"clip {i}", Path("none"), label, "1", "g") for i, label in enumerate(labels)]
+
+
+def numbers(classes: int) -> list[int]:
+    return np.random.default_rng(11).integers(0, classes, COUNT).tolist()
+
+
+def scoring(kind: str, metric: str | None = None) -> Scoring:
+    """A task of 60 clips."""
+    target: Target
+    labels: Sequence[Label]
+    match kind:
+        case "class":
+            target, labels = Class(("a", "b", "c")), ["abc"[n] for n in numbers(3)]
+        case "tags":
+            target = Tags(("a", "b", "c"))
+            labels = [tuple(x for i, x in enumerate("abc") if n >> i & 1) for n in numbers(8)]
+        case "slots":
+            target = SLOTS
+            labels = [(SLOTS.labels[0][n % 3], SLOTS.labels[1][n // 3]) for n in numbers(6)]
+        case "value":
+            target, labels = Value(), rng().normal(3, 2, COUNT).tolist()
+        case _:
+            target, labels = Trials(), [f"speaker {n}" for n in numbers(6)]
+    return Scoring(target, metric or METRIC[kind], clips_of(labels))
+
+
+def outputs_for(kind: str, clips: int = 40) -> np.ndarray[Any, np.dtype[np.float32]]:
+    width = {"class": 3, "tags": 3, "slots": 5, "value": 1, "trials": 8}[kind]
+    return rng().normal(0, 2, (clips, width)).astype(np.float32)
+
+
+def judged(kind: str, metric: str | None = None) -> Score:
+    return scoring(kind, metric).judge(ROWS)(outputs_for(kind))
+
+
+# A judge.
+
+
+def test_classes_are_judged_by_accuracy_and_cross_entropy() -> None:
+    out, y = outputs_for("class"), np.array(numbers(3))[ROWS]
+    score = judged("class")
+    assert score.value == pytest.approx(accuracy_score(y, out.argmax(1)))
+    assert score.loss == pytest.approx(log_loss(y, softmax(out.astype(np.float64), axis=1)), rel=1e-5)
+
+
+def test_tags_are_judged_by_average_precision_and_binary_cross_entropy() -> None:
+    out, y = outputs_for("tags"), np.array([[n >> i & 1 for i in range(3)] for n in numbers(8)])[ROWS]
+    score = judged("tags")
+    assert score.value == pytest.approx(average_precision_score(y, out, average="macro"))
+    expected = np.mean([log_loss(y[:, i], expit(out[:, i].astype(np.float64))) for i in range(3)])
+    assert score.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_slots_are_judged_by_all_being_right_and_the_sum_of_their_cross_entropies() -> None:
+    out, y = outputs_for("slots"), np.array([(n % 3, n // 3) for n in numbers(6)])[ROWS]
+    score = judged("slots")
+    right = [(a[:3].argmax(), a[3:].argmax()) == tuple(b) for a, b in zip(out, y, strict=True)]
+    assert score.value == pytest.approx(np.mean(right))
+    parts = [(out[:, :3], y[:, 0]), (out[:, 3:], y[:, 1])]
+    expected = sum(functional.cross_entropy(torch.tensor(a), torch.tensor(b)).item() for a, b in parts)
+    assert score.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_values_are_judged_by_r2_and_the_squared_error() -> None:
+    out, y = outputs_for("value"), np.float32(rng().normal(3, 2, COUNT))[ROWS]
+    score = judged("value")
+    assert score.value == pytest.approx(r2_score(y, out[:, 0]), rel=1e-5)
+    assert score.loss == pytest.approx(np.square(y - out[:, 0]).mean(), rel=1e-5)
+
+
+def test_outputs_belong_to_the_rows_in_their_order() -> None:
+    one = scoring("class")
+    order = rng().permutation(40)
+    out = outputs_for("class")
+    assert one.judge(ROWS[order])(out[order]).value == pytest.approx(one.judge(ROWS)(out).value)
+
+
+@pytest.mark.parametrize("kind", METRIC)
+def test_where_outputs_are_no_numbers_the_judge_ranks_them_last(kind: str) -> None:
+    broken = scoring(kind).judge(ROWS)(np.full_like(outputs_for(kind), np.nan))
+    assert broken.rank < judged(kind).rank
+
+
+# A metric that is better the lower it is.
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "sign"), [("trials", "eer", -1), ("trials", "min_dcf", -1), ("class", "map", 1)]
+)
+def test_a_judge_turns_a_metric_so_that_higher_is_better(kind: str, metric: str, sign: int) -> None:
+    one = scoring(kind, metric)
+    out = outputs_for(kind)
+    assert one.sign == sign
+    assert one.judge(ROWS)(out).value == sign * one.measure(metric, one.read(out, ROWS, {}))
+
+
+def test_embeddings_that_know_their_speaker_win_over_those_that_do_not() -> None:
+    one = scoring("trials")
+    known = np.eye(8, dtype=np.float32)[np.array(numbers(6))[ROWS]] + 0.3 * outputs_for("trials") / 2
+    good, bad = (one.judge(ROWS)(out) for out in (known, outputs_for("trials")))
+    assert good.rank > bad.rank
+    assert good.value > -0.2 > bad.value
+
+
+# Trials.
+
+
+def cosine(one: Any, other: Any) -> float:
+    a, b = (np.asarray(x, np.float64) for x in (one, other))
+    return float(a @ b / np.sqrt(a @ a) / np.sqrt(b @ b))
+
+
+def some_trials() -> list[Trial]:
+    """Trials, of which some lie between the rows, in no order."""
+    speakers = numbers(6)
+    pairs = list(combinations(range(COUNT), 2))
+    chosen = [pairs[i] for i in rng().choice(len(pairs), 300, replace=False)]
+    return [Trial(f"clip {a}", f"clip {b}", speakers[a] == speakers[b]) for a, b in chosen]
+
+
+def test_a_trial_is_scored_by_the_cosine_of_its_clips() -> None:
+    trials = some_trials()
+    one = Scoring(Trials(), "eer", scoring("trials").clips, trials)
+    out = outputs_for("trials")
+    answers = one.read(out, ROWS, {})
+    place = {f"clip {row}": position for position, row in enumerate(ROWS.tolist())}
+    known = [trial for trial in trials if trial.one in place and trial.other in place]
+    assert 0 < len(known) < len(trials)
+    expected = [cosine(out[place[trial.one]], out[place[trial.other]]) for trial in known]
+    np.testing.assert_allclose(answers.scores, expected, rtol=1e-6)
+    assert answers.truth.tolist() == [trial.same for trial in known]
+
+
+def test_the_equal_error_rate_is_where_scikit_learns_curve_crosses() -> None:
+    one = Scoring(Trials(), "eer", scoring("trials").clips, some_trials())
+    answers = one.read(outputs_for("trials"), ROWS, {})
+    alarms, hits, _ = roc_curve(answers.truth, answers.scores, drop_intermediate=False)
+    nearest = np.abs(1 - hits - alarms).argmin()
+    assert one.measure("eer", answers) == pytest.approx((alarms[nearest] + 1 - hits[nearest]) / 2, abs=0.02)
+
+
+def test_an_embedding_of_length_zero_is_like_none_other() -> None:
+    out = outputs_for("trials")
+    out[0] = 0
+    answers = scoring("trials").read(out, ROWS, {})
+    assert answers.pairs is not None
+    assert not answers.scores[(answers.pairs[0] == 0) | (answers.pairs[1] == 0)].any()
+
+
+def test_where_a_task_has_no_trials_of_the_clips_all_pairs_are_drawn_from() -> None:
+    one, other, same = drawn_trials(np.array(numbers(6))[ROWS])
+    speakers = np.array(numbers(6))[ROWS]
+    assert np.array_equal(same, speakers[one] == speakers[other])
+    assert same.sum() == (~same).sum() == sum(a == b for a, b in combinations(speakers.tolist(), 2))
+    assert len(set(zip(one.tolist(), other.tolist(), strict=True))) == len(one)
+    assert (one < other).all()
+
+
+def test_of_many_pairs_so_many_are_drawn_and_half_are_of_one_speaker() -> None:
+    _, _, same = drawn_trials(np.arange(400) % 7)
+    assert (len(same), same.sum()) == (DRAWN_TRIALS, DRAWN_TRIALS // 2)
+
+
+def test_the_same_trials_are_drawn_every_time() -> None:
+    speakers = np.random.default_rng(0).integers(0, 7, 400)
+    first = drawn_trials(speakers)
+    np.random.seed(5)
+    assert all(np.array_equal(a, b) for a, b in zip(first, drawn_trials(speakers), strict=True))
+
+
+# Events.
+
+HOP = 0.05
+TIMES = HOP / 2 + HOP * np.arange(100)
+FILTERS = ((0.45, 0.05), (0.05, 0.05), (0.05, 0.3))
+
+
+def events_task(shortest: float, filters: tuple[tuple[float, float], ...] = FILTERS) -> tuple[Scoring, list[Any]]:
+    """Clips with two kinds of events of ``shortest`` seconds or twice that; and outputs with clicks in between."""
+    draw = rng()
+    truths, outputs = [], []
+    for _ in range(8):
+        events = []
+        out = np.full((100, 2), -4.0, np.float32)
+        for label, start in (("a", 10), ("b", 30), ("a", 50), ("b", 70)):
+            first = start + int(draw.integers(0, 6))
+            last = first + round(int(draw.integers(1, 3)) * shortest / HOP)
+            events.append(SoundEvent(label, first * HOP, last * HOP))
+            out[first:last, "ab".index(label)] = 4
+        for frame in (2, 90, 95):
+            out[frame, int(draw.integers(2))] = 3
+        truths.append(tuple(events))
+        outputs.append(out)
+    target = Events(("a", "b"), filters)
+    return Scoring(target, "event_onset_f", clips_of(truths), times=[TIMES] * 8), outputs
+
+
+@pytest.mark.parametrize(("shortest", "best"), [(0.5, 2), (0.05, 1)])
+def test_the_filter_that_finds_events_best_is_the_reading(shortest: float, best: int) -> None:
+    one, outputs = events_task(shortest, FILTERS[1:])
+    rows = np.array([4, 1, 6])
+    score = one.judge(rows)([outputs[i] for i in rows])
+    median, least = FILTERS[best]
+    assert score.reading == {"median": median, "shortest": least}
+    by_hand = {
+        pair: event_onset_f(
+            [one.clips[i].target for i in rows],  # type: ignore[misc]
+            [find_events(outputs[i], ("a", "b"), TIMES, median=pair[0], shortest=pair[1]) for i in rows],
+        )
+        for pair in FILTERS[1:]
+    }
+    assert score.value == max(by_hand.values()) == by_hand[FILTERS[best]]
+    assert len(set(by_hand.values())) == 2
+
+
+def test_of_equally_good_filters_the_first_is_taken() -> None:
+    one, outputs = events_task(0.5, ((0.05, 0.2), (0.05, 0.3)))
+    assert one.judge(np.arange(8))(outputs).reading == {"median": 0.05, "shortest": 0.2}
+
+
+def test_answers_are_read_with_the_filter_that_they_are_given() -> None:
+    one, outputs = events_task(0.5)
+    clean, clicks = (
+        one.read(outputs, np.arange(8), {"median": 0.05, "shortest": least}).scores for least in (0.3, 0.05)
+    )
+    assert [len(found) for found in clean] == [4] * 8
+    assert all(len(found) > 4 for found in clicks)
+
+
+def test_the_loss_of_events_is_over_all_frames_together() -> None:
+    one, outputs = events_task(0.5)
+    rows = np.array([2, 0, 5])
+    logits = torch.tensor(np.concatenate([outputs[i] for i in rows]))
+    truth = torch.zeros(300, 2)
+    for n, i in enumerate(rows):
+        for label, onset, offset in one.clips[i].target:  # type: ignore[misc, union-attr]
+            truth[100 * n + round(onset / HOP) : 100 * n + round(offset / HOP), "ab".index(label)] = 1
+    expected = functional.binary_cross_entropy_with_logits(logits, truth).item()
+    assert one.judge(rows)([outputs[i] for i in rows]).loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_only_events_have_more_than_one_reading() -> None:
+    assert [scoring(kind).readings() for kind in METRIC] == [[{}]] * 5
+    assert [reading["median"] for reading in events_task(0.5)[0].readings()] == [0.45, 0.05, 0.05]
+
+
+# Weights.
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1", "map", "auroc"])
+def test_a_clip_of_weight_two_counts_as_two(metric: str) -> None:
+    one, out = scoring("class", metric), outputs_for("class")
+    weight = rng().integers(0, 3, 40).astype(np.float64)
+    twice = np.repeat(np.arange(40), weight.astype(int))
+    weighed = one.measure(metric, one.read(out, ROWS, {}), weight)
+    assert weighed == pytest.approx(one.measure(metric, one.read(out[twice], ROWS[twice], {})))
+    assert weighed != pytest.approx(one.measure(metric, one.read(out, ROWS, {})))
+
+
+def test_a_trial_counts_as_often_as_both_its_clips_together() -> None:
+    trials = some_trials()
+    one, out = Scoring(Trials(), "eer", scoring("trials").clips, trials), outputs_for("trials")
+    answers = one.read(out, ROWS, {})
+    weight = rng().integers(0, 3, 40).astype(np.float64)
+    assert answers.pairs is not None
+    times = (weight[answers.pairs[0]] * weight[answers.pairs[1]]).astype(int)
+    drawn = np.repeat(np.arange(len(times)), times)
+    expected = one.measure("eer", answers._replace(scores=answers.scores[drawn], truth=answers.truth[drawn]))
+    assert one.measure("eer", answers, weight) == pytest.approx(expected)
+
+
+def test_events_of_a_clip_of_weight_nothing_do_not_count() -> None:
+    one, outputs = events_task(0.5)
+    outputs[0] = -outputs[0]
+    answers = one.read(outputs, np.arange(8), {"median": 0.05, "shortest": 0.3})
+    assert one.measure("event_onset_f", answers) < 1
+    assert one.measure("event_onset_f", answers, np.r_[0.0, np.ones(7)]) == 1
+
+
+# Metrics that are told.
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("class", ["accuracy", "balanced_accuracy", "macro_f1", "map", "auroc", "d_prime"]),
+        ("tags", ["map", "auroc", "d_prime"]),
+        ("slots", ["accuracy"]),
+        ("value", ["r2"]),
+        ("trials", ["eer", "min_dcf"]),
+    ],
+)
+def test_all_metrics_that_apply_are_told_once(kind: str, names: list[str]) -> None:
+    assert scoring(kind).names == names
+
+
+def test_the_primary_metric_comes_first() -> None:
+    assert scoring("class", "auroc").names[:2] == ["auroc", "accuracy"]
+
+
+def test_of_pitches_the_chroma_is_told_and_accuracy_only_once() -> None:
+    pitches = Class(("60", "61", "72"))
+    names = Scoring(pitches, "pitch_accuracy", clips_of(["60"] * COUNT)).names
+    assert names[:2] == ["pitch_accuracy", "chroma_accuracy"]
+    assert "accuracy" not in names
