@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,6 @@ class Logistic(Head):
     """
 
     grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"class", "tags", "slots"})
     random = False
 
     def search(self, problem: Problem) -> Iterator[Tried]:
@@ -72,7 +71,6 @@ class Ridge(Head):
     """
 
     grid: tuple[float, ...] = (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)
-    kinds: ClassVar[frozenset[str]] = frozenset({"class", "tags", "slots", "value"})
     random = False
 
     def search(self, problem: Problem) -> Iterator[Tried]:

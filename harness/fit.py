@@ -111,7 +111,8 @@ def choose(visible: Visible, head: Head, *, index: int) -> Choice:
     for layer, problem in visible.problems.items():
         for tried in head.search(problem):
             setting = {"layer": layer, **tried.setting, **tried.score.reading}
-            candidates.append(Candidate(index, problem.seed, setting, visible.sign * tried.score.value))
+            value = visible.sign * tried.score.value
+            candidates.append(Candidate(index, problem.seed, setting, value if np.isfinite(value) else None))
             if best is None or tried.score.rank > best[0].rank:
                 best = (tried.score, layer, setting, tried.fitted)
     if best is None:

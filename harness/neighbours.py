@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,6 @@ class NearestMean(Head):
     A class that is absent from training is never answered: its output is minus infinity.
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"class"})
     random = False
 
     def search(self, problem: Problem) -> Iterator[Tried]:
@@ -68,7 +67,6 @@ class KNN(Head):
     ks: tuple[int, ...] = (1, 3, 10, 30)
     temperatures: tuple[float, ...] = (0.07,)
     normalise: Literal["clip", "feature"] = "clip"
-    kinds: ClassVar[frozenset[str]] = frozenset({"class", "tags", "slots", "value"})
     random = False
 
     def search(self, problem: Problem) -> Iterator[Tried]:
@@ -106,11 +104,10 @@ class KNN(Head):
 class Cosine(Head):
     """Verification without training: outputs are the features at norm 1, whose products are cosines.
 
-    The baseline to "Can you remove the downstream model for speaker recognition with self-supervised speech
-    features?" (arXiv 2402.00340).
+    It answers what the title of arXiv 2402.00340 asks: "Can you remove the downstream model for speaker recognition
+    with self-supervised speech features?"
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"trials"})
     random = False
 
     def search(self, problem: Problem) -> Iterator[Tried]:

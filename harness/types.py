@@ -139,12 +139,15 @@ class FoldScore:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One setting that was tried on one split, with the score on that split's validation folds."""
+    """One setting that was tried on one split, with the score on that split's validation clips.
+
+    The score is None where it is no number, as of a head whose training diverged.
+    """
 
     split: int
     seed: int
     setting: Mapping[str, Any]
-    valid_score: float
+    valid_score: float | None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def score_plot(labels: Sequence[str], group: Sequence[Result]) -> go.Figure:
     chance = next((r.data["chance"] for r in group if "chance" in r.data), None)
     if isinstance(chance, int | float) and 0 <= chance <= 1:
         line = {"color": _GREY, "width": 1, "dash": "dot"}
-        figure.add_vline(chance, line=line, layer="below", annotation_text="chance")
+        figure.add_vline(_unit(metric) * chance, line=line, layer="below", annotation_text="chance")
     return figure
 
 
@@ -106,7 +106,7 @@ def layer_scores(group: Sequence[Result]) -> pd.DataFrame:
             (label, str(candidate.setting["layer"]), candidate.split, candidate.seed, candidate.valid_score)
             for label, result in zip(labels_of(group, "head"), group, strict=True)
             for candidate in result.candidates
-            if _is_layer(str(candidate.setting.get("layer")))
+            if candidate.valid_score is not None and _is_layer(str(candidate.setting.get("layer")))
         ],
         columns=["upstream", "layer", "split", "seed", "score"],
     )

@@ -142,7 +142,7 @@ TARGETS = {
     "events": Events(("a", "b")),
 }
 VARIANTS = tuple(TARGETS)
-PITCHES = (500, 1000, 2000, 4000)
+PITCHES = (750, 1750, 3250, 5750)
 
 def task(variant):
     return Task(name=f"kinds:{variant}", version="1", target=TARGETS[variant], clips=96, folder=f"kinds-{variant}",
@@ -160,13 +160,13 @@ def scenes(variant):
         elif variant == "slots":
             yield ("abcd"[i % 4], ("soft", "loud")[i // 4 % 2]), [(PITCHES[i % 4], 0, 0.5, (0.02, 0.2)[i // 4 % 2])]
         elif variant == "value":
-            pitch = rng.uniform(300, 3000)
-            yield pitch / 1000, [(pitch, 0, 0.5, 0.1)]
+            level = rng.uniform(-5, -1)
+            yield level, [(1750, 0, 0.5, np.exp(level))]
         elif variant == "trials":
             chord = np.random.default_rng(i // 8).uniform(300, 7000, 6)
             yield f"speaker {i // 8}", [(pitch, 0, 0.5, 0.05) for pitch in chord]
         else:
-            on = np.cumsum(rng.uniform(0.2, 0.6, 4)).round(2)
+            on = np.cumsum(rng.uniform(0.4, 0.6, 4)).round(2)
             tones = [("ab"[k % 2], on[k], on[k + 1] - 0.1) for k in range(3)]
             yield (tuple(SoundEvent(label, float(a), float(b)) for label, a, b in tones),
                    [(PITCHES["ab".index(label)], a, b, 0.2) for label, a, b in tones])
@@ -192,18 +192,18 @@ def list_trials(folder):
 '''
 
 SPECTRUM = '''
-"""The log-spectrum of every frame: four layers of one width, and in the other variant of several."""
+"""The log-spectrum of every frame: four layers of one width, of several, or two layers."""
 from fractions import Fraction
 import torch
-from harness.cards import Axis, Card, Variant
+from harness.cards import Card, Variant, one_of
 from harness.models import Layers, Upstream
 
 class Spectrum(Upstream):
-    axes = (Axis("variant", {"equal": "equal", "uneven": "uneven", "short": "short"}, ""),)
+    axes = (one_of("variant", "equal", "uneven", "short"),)
     card = Card(paper="none", licence="none")
     variants = {
         name: Variant(parameters=0, widths=widths, frame_rate=Fraction(50))
-        for name, widths in {"equal": (64,) * 4, "uneven": (32, 64, 64, 64), "short": (64,) * 2}.items()
+        for name, widths in {"equal": (16,) * 4, "uneven": (8, 16, 16, 16), "short": (16,) * 2}.items()
     }
     reads = ()
     revision = "1"
@@ -212,12 +212,12 @@ class Spectrum(Upstream):
         super().__init__(weights, device)
         self.sample_rate, self.shortest, self.frame_rate = 16000, 512, Fraction(50)
         self.frame_offset = Fraction(256, 16000)
-        self.widths, self.final_width = self.variants[variant].widths, 64
+        self.widths, self.final_width = self.variants[variant].widths, 16
 
     def forward(self, wave):
         wave = torch.nn.functional.pad(wave, (0, max(0, 512 - wave.shape[1])))
         frames = wave.unfold(1, 512, 320) * torch.hann_window(512)
-        power = torch.fft.rfft(frames)[..., 1:].abs().square().unflatten(-1, (64, 4)).sum(-1)
+        power = torch.fft.rfft(frames)[..., 1:].abs().square().unflatten(-1, (16, 16)).sum(-1)
         final = (power + 1e-3).log()
         bent = [final.tanh(), final / 2, power.sqrt(), final]
         return Layers(tuple(x[..., :w] for x, w in zip(bent[-len(self.widths):], self.widths)), final)
@@ -232,7 +232,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     installed: list[str] = []
 
     def make(package: str, modules: Mapping[str, str]) -> Path:
-        site = tmp_path / f"site of {package}"
+        site = tmp_path / f"site-{package}"
         info = site / f"{package}-1.0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
@@ -260,7 +260,7 @@ def toys(install: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def kinds(install: Callable[..., Path]) -> Path:
-    """The tasks ``kinds:tags`` to ``kinds:events``, and the upstreams ``spectrum`` and ``spectrum:uneven``."""
+    """The tasks ``kinds:tags`` to ``kinds:events``, and the upstream ``spectrum``."""
     return install("kinds", {"tasks.kinds": KINDS, "upstreams.spectrum": SPECTRUM})
 
 

@@ -14,7 +14,7 @@ from harness import neighbours
 from harness.features import Array, Pooled
 from harness.heads import Head, Outputs, Problem, Sample, Score
 from harness.neighbours import KNN, Cosine, NearestMean
-from harness.types import KINDS, Class, Slots, Tags, Target, Trials, Value
+from harness.types import Class, Slots, Tags, Target, Trials, Value
 
 Doubles = npt.NDArray[np.float64]
 
@@ -262,11 +262,6 @@ def test_features_are_left_as_they_are(head: Head, setting: Mapping[str, Any], t
     x.flags.writeable = new.flags.writeable = False
     answer(head, problem(target, x, draws(90, 3)), setting, new)
     np.testing.assert_array_equal(x, noise())
-
-
-@pytest.mark.parametrize("head", [KNN(), NearestMean(), Cosine()])
-def test_kinds_are_names_of_targets(head: KNN | NearestMean | Cosine) -> None:
-    assert head.kinds <= KINDS.keys()
 
 
 @pytest.mark.parametrize("head", [KNN(), NearestMean()])

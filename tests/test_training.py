@@ -182,7 +182,8 @@ class Witness:
     def loss(self, rows: Tensor) -> Tensor:
         self.seen.append(rows.tolist())
         self.learning.append(self.probe.training)
-        return self.probe(torch.ones(1, 1)).sum()
+        out: Tensor = self.probe(torch.ones(1, 1)).sum()
+        return out
 
     def run(self, training: Training, clips: int = CLIPS, seed: int = 0) -> list[int]:
         return list(descend(self.probe, self.loss, training, 0.05, clips=clips, seed=seed))
@@ -284,11 +285,12 @@ def trained(training: Training, *, broken: tuple[int, ...] = (), by: float = mat
     before: list[Doubles] = []
 
     def weights() -> Doubles:
-        return probe.weight.detach().double().numpy()[0].copy()
+        out: Doubles = probe.weight.detach().double().numpy()[0].copy()
+        return out
 
     def loss(rows: Tensor) -> Tensor:
         before.append(weights())
-        error = (probe(x[rows])[:, 0] - y[rows]).square().mean()
+        error: Tensor = (probe(x[rows])[:, 0] - y[rows]).square().mean()
         return error * by if len(before) - 1 in broken else error
 
     for _ in descend(probe, loss, training, training.rates[0], clips=CLIPS, seed=0):
