@@ -23,7 +23,7 @@ import soundfile
 import torch
 
 from harness.audio import Recipe, load_wave
-from harness.extract import Encoder, extract, pieces_of
+from harness.extract import Encoder, Model, extract, pieces_of
 from harness.registry import UpstreamSpec
 from harness.store import FeatureStore, file_hash
 from harness.types import Clip
@@ -54,7 +54,7 @@ def main() -> None:
     args = parser.parse_args()
 
     spec = UpstreamSpec.parse(args.upstream)
-    encoder = Encoder(spec, spec.weights(file_hash), View.parse(spec.cls.view), Recipe(), args.device)
+    encoder = Encoder(Model(spec, spec.weights(file_hash), args.device), View.parse(spec.cls.view))
     upstream = encoder.upstream
     with tempfile.TemporaryDirectory() as folder:
         clips = make_clips(Path(folder), args.clips, args.seconds)
@@ -71,7 +71,7 @@ def main() -> None:
         def harness() -> None:
             with tempfile.TemporaryDirectory() as place:
                 store = FeatureStore(Path(place))
-                extract(encoder, store.shelf(encoder.key), clips, pieces_of(clips, store), workers=args.workers)
+                extract(encoder, store.shelf(encoder.key), pieces_of(clips, store), workers=args.workers)
                 store.close()
 
         def plain() -> None:

@@ -190,6 +190,15 @@ def test_a_constant_feature_becomes_zero_even_where_it_moves_later(kind: str, va
 
 
 @pytest.mark.parametrize("kind", ["pooled", "frames"])
+@pytest.mark.parametrize("value", [0.1, -1 / 3, 12345.678])
+def test_what_rounding_makes_of_a_constant_is_still_constant(kind: str, value: float) -> None:
+    x = np.full((500, 1, 1), value, np.float32)
+    x[::3] = np.nextafter(x[0], np.float32(np.inf))
+    features: Features = Pooled(x) if kind == "pooled" else Frames([[[torch.from_numpy(clip)]] for clip in x])
+    assert not features.scaled(features.scale(np.arange(500))).batch(np.arange(500)).x.any()
+
+
+@pytest.mark.parametrize("kind", ["pooled", "frames"])
 @pytest.mark.parametrize(("mean", "spread"), [(1000, 0.1), (-30, 1e-3), (0, 1e-5)])
 def test_a_feature_that_moves_little_is_not_taken_for_constant(kind: str, mean: float, spread: float) -> None:
     x = (mean + spread * np.random.default_rng(1).normal(0, 1, (50, 1, 1))).astype(np.float32)

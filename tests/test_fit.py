@@ -18,7 +18,7 @@ from harness.scoring import Scoring
 from harness.splits import AnySplit, ClipSplit, CompatSplit
 from harness.trained import Trained
 from harness.training import Training
-from harness.types import Class, Clip, Trials
+from harness.types import Candidate, Class, Clip, Trials
 
 CLIPS = 96
 CLASSES = Class(("a", "b", "c"))
@@ -64,7 +64,8 @@ def array(features: Features) -> Array:
 def standardised(x: Array, by: Rows) -> npt.NDArray[np.float64]:
     """Mean 0 and variance 1 over the clips ``by``, in float64."""
     wide = x.astype(np.float64)
-    return (wide - wide[by].mean(0)) / wide[by].std(0)
+    out: npt.NDArray[np.float64] = (wide - wide[by].mean(0)) / wide[by].std(0)
+    return out
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,11 @@ def test_everything_that_was_tried_is_told() -> None:
 # What a split chooses.
 
 
+def valid_score(candidate: Candidate) -> float:
+    assert candidate.valid_score is not None
+    return candidate.valid_score
+
+
 def chosen(told: Mapping[str, tuple[float, float]]) -> tuple[Any, Any]:
     found = fit_split(toy(), SPLIT, Method(Spy(told))).fold.chosen
     return found["layer"], found["name"]
@@ -221,6 +227,13 @@ def test_a_loss_that_is_no_number_loses_against_any_other(loss: float) -> None:
 
 def test_a_score_that_is_no_number_loses_against_any_other() -> None:
     assert chosen({"a": (float("nan"), 0.1), "b": (-5.0, 50.0)}) == ("0", "b")
+
+
+@pytest.mark.parametrize("value", [float("nan"), -float("inf")])
+def test_a_score_that_is_no_number_is_told_as_none(value: float) -> None:
+    spy = Spy({"a": (value, 0.1), "b": (0.5, 0.1)})
+    outcome = fit_split(toy(layers=("1",)), SPLIT, Method(spy))
+    assert [candidate.valid_score for candidate in outcome.candidates] == [None, 0.5]
 
 
 def test_layers_of_equal_features_give_the_first() -> None:
@@ -252,7 +265,7 @@ def test_what_is_chosen_has_the_best_validation_score(name: str) -> None:
     settings = {**outcome.fold.chosen}
     assert settings.pop("seed") == 1
     (score,) = (c.valid_score for c in outcome.candidates if c.setting == settings)
-    assert score == max(c.valid_score for c in outcome.candidates)
+    assert score == max(map(valid_score, outcome.candidates))
 
 
 # Test clips take no part in the choice.
@@ -276,7 +289,7 @@ def changed(data: Data, seed: int) -> Data:
 def test_no_test_clip_reaches_a_head_that_is_chosen_or_fitted(standardise: Any, refit: bool) -> None:
     data = toy()
     # Every clip and feature has a number of its own, so that what a head sees tells whose it is.
-    own = np.arange(CLIPS, dtype=np.float32)[:, None, None] + np.float32([0, 0.25, 0.5])
+    own = (np.arange(CLIPS)[:, None, None] + np.array([0, 0.25, 0.5])).astype(np.float32)
     inputs = {name: Pooled(own) for name in data.inputs}
     data = replace(data, inputs=inputs, tested=inputs)
     spy = spied(data, standardise=standardise, refit=refit)
@@ -319,7 +332,7 @@ def test_a_published_split_may_choose_by_what_it_scores_and_then_does(standardis
         fit_split(d, split, Method(HEADS["logistic"], standardise, refit=False)) for d in (data, changed(data, 1))
     ]
     for outcome in outcomes:
-        assert outcome.fold.score == max(candidate.valid_score for candidate in outcome.candidates)
+        assert outcome.fold.score == max(map(valid_score, outcome.candidates))
     assert outcomes[0].candidates != outcomes[1].candidates
 
 

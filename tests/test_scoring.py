@@ -32,7 +32,8 @@ def clips_of(labels: Sequence[Label]) -> list[Clip]:
 
 
 def numbers(classes: int) -> list[int]:
-    return np.random.default_rng(11).integers(0, classes, COUNT).tolist()
+    drawn: list[int] = np.random.default_rng(11).integers(0, classes, COUNT).tolist()
+    return drawn
 
 
 def scoring(kind: str, metric: str | None = None) -> Scoring:
@@ -93,7 +94,7 @@ def test_slots_are_judged_by_all_being_right_and_the_sum_of_their_cross_entropie
 
 
 def test_values_are_judged_by_r2_and_the_squared_error() -> None:
-    out, y = outputs_for("value"), np.float32(rng().normal(3, 2, COUNT))[ROWS]
+    out, y = outputs_for("value"), rng().normal(3, 2, COUNT).astype(np.float32)[ROWS]
     score = judged("value")
     assert score.value == pytest.approx(r2_score(y, out[:, 0]), rel=1e-5)
     assert score.loss == pytest.approx(np.square(y - out[:, 0]).mean(), rel=1e-5)
@@ -202,7 +203,7 @@ def test_the_same_trials_are_drawn_every_time() -> None:
 # Events.
 
 HOP = 0.05
-TIMES = HOP / 2 + HOP * np.arange(100)
+TIMES = (HOP / 2 + HOP * np.arange(100)).astype(np.float64)
 FILTERS = ((0.45, 0.05), (0.05, 0.05), (0.05, 0.3))
 
 
@@ -211,19 +212,23 @@ def events_task(shortest: float, filters: tuple[tuple[float, float], ...] = FILT
     draw = rng()
     truths, outputs = [], []
     for _ in range(8):
-        events = []
+        truth = []
         out = np.full((100, 2), -4.0, np.float32)
         for label, start in (("a", 10), ("b", 30), ("a", 50), ("b", 70)):
             first = start + int(draw.integers(0, 6))
             last = first + round(int(draw.integers(1, 3)) * shortest / HOP)
-            events.append(SoundEvent(label, first * HOP, last * HOP))
+            truth.append(SoundEvent(label, first * HOP, last * HOP))
             out[first:last, "ab".index(label)] = 4
         for frame in (2, 90, 95):
             out[frame, int(draw.integers(2))] = 3
-        truths.append(tuple(events))
+        truths.append(tuple(truth))
         outputs.append(out)
     target = Events(("a", "b"), filters)
     return Scoring(target, "event_onset_f", clips_of(truths), times=[TIMES] * 8), outputs
+
+
+def events(clip: Clip) -> Any:
+    return clip.target
 
 
 @pytest.mark.parametrize(("shortest", "best"), [(0.5, 2), (0.05, 1)])
@@ -235,7 +240,7 @@ def test_the_filter_that_finds_events_best_is_the_reading(shortest: float, best:
     assert score.reading == {"median": median, "shortest": least}
     by_hand = {
         pair: event_onset_f(
-            [one.clips[i].target for i in rows],  # type: ignore[misc]
+            [events(one.clips[i]) for i in rows],
             [find_events(outputs[i], ("a", "b"), TIMES, median=pair[0], shortest=pair[1]) for i in rows],
         )
         for pair in FILTERS[1:]
@@ -264,7 +269,7 @@ def test_the_loss_of_events_is_over_all_frames_together() -> None:
     logits = torch.tensor(np.concatenate([outputs[i] for i in rows]))
     truth = torch.zeros(300, 2)
     for n, i in enumerate(rows):
-        for label, onset, offset in one.clips[i].target:  # type: ignore[misc, union-attr]
+        for label, onset, offset in events(one.clips[i]):
             truth[100 * n + round(onset / HOP) : 100 * n + round(offset / HOP), "ab".index(label)] = 1
     expected = functional.binary_cross_entropy_with_logits(logits, truth).item()
     assert one.judge(rows)([outputs[i] for i in rows]).loss == pytest.approx(expected, rel=1e-5)

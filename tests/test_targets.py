@@ -152,7 +152,7 @@ def test_the_loss_of_tags_is_the_mean_of_their_binary_cross_entropies(target: Ta
 
 
 def test_the_loss_of_values_is_the_mean_squared_error() -> None:
-    out, y = drawn(50, 1), drawn(50).astype(np.float32) + 1
+    out, y = drawn(50, 1), drawn(50, scale=2)[::-1].astype(np.float32)
     assert measured(Value(), out, y) == pytest.approx(mean_squared_error(y, out[:, 0]), rel=1e-5)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from harness import targets, trained
 from harness.catalogue import HEADS, HEAR_GRID
-from harness.features import Array, Frames, Pooled
+from harness.features import Array, Batch, Frames, Pooled, Rows
 from harness.heads import Fitted, Outputs, Problem, Sample, Score, Tried
 from harness.trained import Trained
 from harness.training import Training
@@ -77,7 +77,7 @@ def sample(
 
 
 def value(target: Target, out: Outputs, y: npt.NDArray[Any]) -> float:
-    """How good outputs are: 1 at best, 0 (of tags 0.5, of classes a third) for knowing nothing."""
+    """How good outputs are, 1 at best."""
     if isinstance(target, Events):
         out, y = np.concatenate(list(out)), np.concatenate(list(y))
     out = np.asarray(out)
@@ -364,6 +364,31 @@ def test_the_global_generator_neither_matters_nor_moves(network: str, kind: str)
     assert everything(some, given) == first
     some.fit(given, first[0])
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def orders(some: Trained, seed: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The clips of every step, in their order."""
+    seen: list[list[int]] = []
+    batch = Frames.batch
+
+    def witness(self: Frames, rows: Rows) -> Batch:
+        seen.append(rows.tolist())
+        return batch(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Frames, "batch", witness)
+        some.fit(toy(pool="attention", seed=seed), {"rate": 1e-2, "steps": 4})
+    return seen
+
+
+def test_the_order_of_clips_follows_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, again, other = (orders(head(), seed, monkeypatch) for seed in (3, 3, 4))
+    assert one == again
+    assert one != other
+
+
+def test_the_order_of_clips_stays_where_a_training_does_not_shuffle(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert orders(head(shuffle=False), 3, monkeypatch) == 2 * [list(range(32)), list(range(32, 40))]
 
 
 def test_a_head_answers_the_same_after_another_was_trained() -> None:
