@@ -96,7 +96,8 @@ def read_mono(path: Path, start: float | None = None, stop: float | None = None)
     last = header.frames if stop is None else round(stop * header.rate)
     if not 0 <= first < last <= header.frames:
         length = header.frames / header.rate
-        raise UserError(f"{path} lasts {length:.3f} s, so there is no stretch from {start or 0.0} s to {stop} s in it")
+        end = "its end" if stop is None else f"{stop} s"
+        raise UserError(f"{path} lasts {length:.3f} s, so there is no stretch from {start or 0.0} s to {end} in it")
     try:
         with soundfile.SoundFile(path) as file:
             # An MP3 frame needs those before it, so a seek into the middle would start with the wrong samples.

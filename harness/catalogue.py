@@ -54,7 +54,8 @@ HEAR_GRID = (
 )
 
 
-def _hear(training: Training) -> Trained:
+def hear_head(training: Training) -> Trained:
+    """HEAR's head on its eight points, trained in some way."""
     points = [(("hidden_layers", n), ("init", init), ("rate", rate)) for n, init, rate in HEAR_GRID]
     return Trained("hear-mlp", training, tuple(points))
 
@@ -95,7 +96,7 @@ HEADS: dict[str, Entry] = {
         _learned(*_ALL),
     ),
     "hear-mlp": Entry(
-        _hear(HEAR_TRAINING),
+        hear_head(HEAR_TRAINING),
         "HEAR: one or two hidden layers of 1024 with batch norm and dropout; eight settings",
         {**_learned(*_ALL), "frames": ("events",)},
     ),

@@ -1,20 +1,22 @@
-"""The command line: a thin skin over the Python API, and the only place that prints."""
+"""The command line: a thin skin over the Python API; what it shows is in :mod:`harness.show`."""
 
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from textwrap import wrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.errors import UserError, choices
-from harness.events import Event, Report
+from harness import show
+from harness.errors import UserError
+from harness.events import Event
+
+if TYPE_CHECKING:
+    from harness.experiment import Experiment
 
 app = typer.Typer(
     help="The benchmark harness for frozen audio representations.",
@@ -88,10 +90,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Score upstreams on tasks. Run again, it continues or does nothing."""
-    from harness.experiment import open_store, prepare_all, run_all
-    from harness.settings import Settings
+    from harness.experiment import run_all
 
-    settings = Settings(
+    experiments = _prepared(
+        upstream,
+        task,
         protocol=protocol,
         interface=interface,
         head=head,
@@ -100,19 +103,18 @@ def run(
         limit=limit,
         data=data,
         store=store,
-        max_store=parse_size(max_store),
+        max_store=max_store,
         results=results,
         device=device,
         workers=workers,
     )
-    experiments = prepare_all(upstream, task, settings, open_store(settings))
     if dry_run:
-        _show_forecast(experiments, as_json)
+        show.forecasts(experiments, as_json)
         return
-    with _reporting(as_json) as report:
+    with show.reporting(as_json) as report:
         outcomes = run_all(experiments, report)
     if not as_json:
-        _show_results(outcomes)
+        show.results(outcomes)
 
 
 @app.command()
@@ -130,23 +132,23 @@ def features(
     as_json: Json = False,
 ) -> None:
     """Only extract the features of a task into the store."""
-    from harness.experiment import fill, open_store, prepare_all
-    from harness.settings import Settings
+    from harness.experiment import fill
 
-    settings = Settings(
+    (experiment,) = _prepared(
+        [upstream],
+        [task],
         view=view,
         limit=limit,
         data=data,
         store=store,
-        max_store=parse_size(max_store),
+        max_store=max_store,
         device=device,
         workers=workers,
     )
-    (experiment,) = prepare_all([upstream], [task], settings, open_store(settings))
     if dry_run:
-        _show_forecast([experiment], as_json)
+        show.forecasts([experiment], as_json)
         return
-    with _reporting(as_json) as report:
+    with show.reporting(as_json) as report:
         cost = fill(experiment, report)
         encoded = cost["clips_encoded"]
         text = f"{encoded} clips encoded" if encoded else "nothing to do: every clip is in the store"
@@ -173,13 +175,13 @@ def layers(
 ) -> None:
     """Probe every layer by itself, draw the curve, and mark the layer that validation chooses."""
     from harness.curves import check_suffix, draw, write
-    from harness.experiment import open_store, prepare_all
     from harness.layers import curve
-    from harness.settings import Settings
 
     if out is not None:
         check_suffix(out)
-    settings = Settings(
+    (experiment,) = _prepared(
+        [upstream],
+        [task],
         protocol=protocol,
         interface=interface,
         head=head,
@@ -188,12 +190,11 @@ def layers(
         limit=limit,
         data=data,
         store=store,
-        max_store=parse_size(max_store),
+        max_store=max_store,
         device=device,
         workers=workers,
     )
-    (experiment,) = prepare_all([upstream], [task], settings, open_store(settings))
-    with _reporting(as_json) as report:
+    with show.reporting(as_json) as report:
         found = curve(experiment, report)
     if as_json:
         from dataclasses import asdict
@@ -212,9 +213,9 @@ def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = 
         if kind is None:
             print(f"{shown}:")
         if kind is Kind.upstreams:
-            _show_models()
+            print(show.models())
             continue
-        rows = _known(shown)
+        rows = show.known(shown)
         width = max(map(len, rows))
         for name, line in rows.items():
             print(f"  {name:<{width}}  {line}" if kind is None else f"{name:<{width}}  {line}")
@@ -223,7 +224,7 @@ def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = 
 @app.command()
 def info(name: Annotated[str, typer.Argument(help="An upstream, a task, a protocol, a head or an interface.")]) -> None:
     """Show what is known of an upstream, a task, a protocol, a head or an interface."""
-    facts = _described(name)
+    facts = show.described(name)
     width = max(map(len, facts))
     for fact, value in facts.items():
         if value not in ("", None):
@@ -245,7 +246,7 @@ def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:
     from harness.data import fetch
     from harness.registry import load_task
 
-    with _reporting(as_json) as report:
+    with show.reporting(as_json) as report:
 
         def progress(done: int, total: int) -> None:
             report(Event("fetch", f"{done / 1e6:.0f} MB", {}, done, total or None))
@@ -260,7 +261,7 @@ def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:
     from harness.data import verify
     from harness.registry import load_task
 
-    with _reporting(as_json) as report:
+    with show.reporting(as_json) as report:
 
         def progress(done: int, total: int) -> None:
             if done % 100 == 0 or done == total:
@@ -294,20 +295,11 @@ def check_upstream(
     for title in CHECKS:
         finding = examine(subject, title)
         states[finding.state] += 1
-        print(json.dumps(finding._asdict() | {"state": finding.state}) if as_json else letter(finding), flush=True)
+        print(json.dumps(finding._asdict() | {"state": finding.state}) if as_json else show.letter(finding), flush=True)
     if ill := states["ILL"]:
         raise UserError(f"{name} fails {ill} of {len(CHECKS)} checks, told above")
     if not as_json:
         print(f"\n{name} is well: {states['well']} checks passed, {states['left out']} did not apply.")
-
-
-def letter(finding: Any) -> str:
-    """A finding as a doctor would write it."""
-    lines = [f"{finding.state:<9} {finding.check}" + (f": {finding.left_out}" if finding.left_out else "")]
-    for word, text in (("tried", finding.tried), ("saw", finding.seen), ("change", finding.change)):
-        if text:
-            lines += wrap(text, 110, initial_indent=f"{'':<10}{word:<7}", subsequent_indent=" " * 17)
-    return "\n".join(lines)
 
 
 @leaderboard_app.command("build")
@@ -333,146 +325,13 @@ def parse_size(text: str) -> float:
     return float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}[match[2].lower()]
 
 
-def duration(seconds: float) -> str:
-    """A length of time in the unit that suits it."""
-    unit, size = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if seconds >= 2 * s), ("s", 1))
-    return f"{seconds / size:.1f} {unit}"
+def _prepared(upstreams: Sequence[str], tasks: Sequence[str], *, max_store: str, **options: Any) -> "list[Experiment]":
+    """Experiments as the options of a command say, checked."""
+    from harness.experiment import open_store, prepare_all
+    from harness.settings import Settings
 
-
-def _known(kind: Kind) -> dict[str, str]:
-    """Names and one line each; imports nothing heavy."""
-    if kind is Kind.interfaces:
-        from harness.interfaces import INTERFACES, POOLINGS
-
-        return INTERFACES | {f".../{name}": line for name, line in POOLINGS.items()}
-    if kind is Kind.heads:
-        from harness.catalogue import HEADS
-
-        return {name: entry.summary for name, entry in HEADS.items()}
-    if kind is Kind.protocols:
-        from harness.protocols import PROTOCOLS
-
-        return {name: protocol.summary for name, protocol in PROTOCOLS.items()}
-    from harness.registry import plugins, task_names
-
-    found = plugins(kind)
-    if kind is Kind.tasks:
-        return {name: plugin.summary for family, plugin in found.items() for name in task_names(family)}
-    return {name: plugin.summary for name, plugin in found.items()}
-
-
-def _described(name: str) -> dict[str, Any]:
-    """Facts of whatever goes by a name."""
-    from harness import catalogue, interfaces, protocols
-    from harness.registry import describe, plugins
-
-    family = re.split("[:@]", name)[0]
-    for kind in ("upstreams", "tasks"):
-        if family in plugins(kind):
-            return describe(kind, name)
-    if family in protocols.PROTOCOLS:
-        return protocols.describe(name)
-    if name in catalogue.HEADS:
-        return catalogue.describe(name)
-    if name.partition("/")[0] in interfaces.INTERFACES or family == "layer":
-        return catalogue.describe_interface(name)
-    known = [*plugins("upstreams"), *plugins("tasks"), *protocols.PROTOCOLS, *catalogue.HEADS, *interfaces.INTERFACES]
-    raise UserError(f"there is nothing that goes by {name!r}: {choices(name, known)}")
-
-
-def _show_models() -> None:
-    """Every published model by the name that runs it, in columns; imports nothing heavy."""
-    from harness.registry import plugins, published_models
-
-    rows = {name: row for family in plugins("upstreams") for name, row in published_models(family).items()}
-    columns = dict.fromkeys(column for row in rows.values() for column in row if column != "summary")
-    table = [["name", *columns], *([name, *(row.get(c, "") for c in columns)] for name, row in rows.items())]
-    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
-    for line, row in zip(table, [{}, *rows.values()], strict=True):
-        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-        print(f"{line[0]:<{widths[0]}}  {row['summary']}" if "summary" in row else cells.rstrip())
-
-
-@contextmanager
-def _reporting(as_json: bool) -> Iterator[Report]:
-    """Bars on a terminal, one line per event elsewhere, JSON lines if asked."""
-    if as_json:
-        yield _print_json
-    elif not sys.stderr.isatty():
-        yield lambda event: print(event.text, file=sys.stderr, flush=True)
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        with Progress(TextColumn("{task.description}"), BarColumn(), console=Console(stderr=True)) as progress:
-            yield _bars(progress)
-
-
-def _bars(progress: Any) -> Callable[[Event], None]:
-    from rich.markup import escape
-
-    bars: dict[tuple[str, Any], Any] = {}
-
-    def report(event: Event) -> None:
-        if event.done is None:
-            progress.console.print(escape(event.text))
-            return
-        name = (event.kind, event.values.get("upstream"))
-        if name not in bars:
-            bars[name] = progress.add_task("")
-        progress.update(bars[name], description=escape(event.text), completed=event.done, total=event.total)
-        if event.done == event.total:
-            progress.remove_task(bars.pop(name))
-            progress.console.print(escape(event.text))
-
-    return report
-
-
-def _print_json(event: Event) -> None:
-    row = {"event": event.kind, "text": event.text, **event.values}
-    if event.done is not None:
-        row |= {"done": event.done, "total": event.total}
-    print(json.dumps(row), flush=True)
-
-
-def _show_forecast(experiments: Sequence[Any], as_json: bool) -> None:
-    from harness.experiment import foresee
-
-    for experiment in experiments:
-        f = foresee(experiment)
-        label, task = experiment.encoder.spec.label, experiment.task.name
-        text = (
-            f"{label} on {task}: {f.clips:,} clips to encode ({duration(f.seconds)} of audio), "
-            f"about {duration(3600 * f.hours)} and {f.bytes / 1e6:,.1f} MB"
-        )
-        event = Event("forecast", text, {"upstream": label, "task": task, "hours": f.hours, "bytes": f.bytes})
-        if as_json:
-            _print_json(event)
-        else:
-            print(text)
-
-
-def _show_results(outcomes: Sequence[Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from harness.experiment import Inapplicable
-    from harness.results import describe_score
-
-    table = Table("task", "upstream", "metric", "score", "95 % interval", "layers chosen", "", box=box.SIMPLE)
-    for result in outcomes:
-        if isinstance(result, Inapplicable):
-            table.add_row(*map(escape, (result.task, result.upstream, "", "not applicable")))
-            continue
-        layers = ", ".join(sorted({str(fold.chosen["layer"]) for fold in result.folds}, key=lambda n: (len(n), n)))
-        marks = ", ".join([*result.badges, *result.deviations])
-        cells = (result.task, result.upstream, result.metric, *describe_score(result), layers, marks)
-        table.add_row(*map(escape, cells))
-    # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(table)
+    settings = Settings(max_store=parse_size(max_store), **options)
+    return prepare_all(upstreams, tasks, settings, open_store(settings))
 
 
 def main() -> None:

@@ -28,6 +28,10 @@ class Logistic(Head):
     grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
     random = False
 
+    def narrowed(self, setting: Mapping[str, Any]) -> "Logistic":
+        """With one C."""
+        return Logistic((setting["C"],))
+
     def search(self, problem: Problem) -> Iterator[Tried]:
         """One fit for each C."""
         for c in self.grid:
@@ -72,6 +76,10 @@ class Ridge(Head):
 
     grid: tuple[float, ...] = (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)
     random = False
+
+    def narrowed(self, setting: Mapping[str, Any]) -> "Ridge":
+        """With one alpha."""
+        return Ridge((setting["alpha"],))
 
     def search(self, problem: Problem) -> Iterator[Tried]:
         """All alphas, from one decomposition."""

@@ -1,27 +1,24 @@
 """The experiment: an upstream on a task under a protocol gives a result."""
 
-import random
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from harness import fit, results, stats
-from harness.catalogue import check_pair
-from harness.data import cache_folder, ready_folder
-from harness.datasets import Task, load_clips, load_trials, remarks, spanning_groups
+from harness.data import cache_folder
+from harness.datasets import Task
 from harness.devices import pick_device
 from harness.errors import NotApplicable, UserError
 from harness.events import Event, Report, silent
-from harness.extract import Encoder, Forecast, Heard, Model, extract, forecast, pieces_of, seconds_of
-from harness.features import Features
+from harness.extract import Encoder, Forecast, Heard, Model, extract, forecast
+from harness.features import Features, Frames
 from harness.interfaces import Interface
-from harness.metrics import DEFAULTS, bind
+from harness.labelled import Labelled, label_task
 from harness.recipes import RULES as RECIPES
 from harness.recipes import WHOLE
 from harness.record import result_of
@@ -32,48 +29,8 @@ from harness.shards import content_key
 from harness.splits import AnySplit, splits_of
 from harness.store import FeatureStore, Shelf
 from harness.targets import kind_of
-from harness.trained import Trained
-from harness.types import Clip, Events, Result, Trial, Trials
+from harness.types import Events, Result
 from harness.views import View
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A task's clips under a protocol: as they are heard, and what is asked of them."""
-
-    task: Task
-    clips: Sequence[Clip]
-    trials: Sequence[Trial]
-    learnt: Sequence[Heard]
-    scored: Sequence[Heard]
-    interface: Interface
-    head: str
-    metric: str
-    partial: bool
-
-    @property
-    def pieces(self) -> list[Heard]:
-        """Everything that has to be encoded."""
-        return list({piece.key: piece for piece in chain(self.learnt, self.scored)}.values())
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """The clips, by content, target, fold and group: two copies of a data set are the same wherever they lie."""
-        heard = zip(self.learnt, self.scored, self.clips, strict=True)
-        rows = sorted((p.key, q.key, c.id, repr(c.target), c.fold, c.group) for p, q, c in heard)
-        return {
-            "sha256": content_key([rows, sorted(self.trials)] if self.trials else rows),
-            "version": self.task.version,
-            "clips": len(self.clips),
-            "trials": len(self.trials),
-            "groups": len({clip.group for clip in self.clips}),
-            "hours": round(sum(piece.seconds for piece in self.scored) / 3600, 4),
-            "licence": self.task.licence,
-            "groups_spanning_folds": [] if self.task.leaks else sorted(spanning_groups(self.clips)),
-            "leaks": self.task.leaks,
-            "folding": self.task.folding,
-            "remarks": remarks(self.task, self.clips),
-        }
 
 
 @dataclass(frozen=True)
@@ -102,10 +59,9 @@ class Experiment:
         published = self.task.published.get(preset.benchmark, {})
         return preset.method(self.labelled.head, published, str(pick_device(self.settings.device)))
 
-    @cached_property
-    def splits(self) -> list[AnySplit]:
-        """Which clips train, choose and score."""
-        return splits_of(self.settings.preset.splits, self.task, self.labelled.clips)
+    def splits(self, seed: int) -> list[AnySplit]:
+        """Which clips train, choose and score, for heads of this seed."""
+        return splits_of(self.settings.preset.splits, self.task, self.labelled.clips, seed)
 
     @cached_property
     def seeds(self) -> range:
@@ -127,8 +83,9 @@ class Experiment:
                 "metric": self.labelled.metric,
                 "data": self.labelled.facts["sha256"],
                 "splits": [[split.train, split.valid, split.test] for split in self.task.splits],
-                "protocol": [preset.name, preset.splits, preset.once, method.standardise, method.refit],
-                "interface": [str(self.labelled.interface), self.settings.interface is None],
+                "leaks": self.task.leaks,
+                "protocol": [preset.name, preset.splits, method.standardise, method.refit],
+                "interface": str(self.labelled.interface),
                 "head": repr(method.head),
                 "seeds": list(self.seeds),
                 "revisions": [fit.REVISION, stats.REVISION],
@@ -152,7 +109,7 @@ def prepare_all(
     specs = [UpstreamSpec.parse(name) for name in dict.fromkeys(upstreams)]
     known = [load_task(name) for name in dict.fromkeys(tasks)]
     models = [Model(spec, spec.weights(store.digest), settings.device) for spec in specs]
-    labelled = [_label(task, settings, store) for task in known]
+    labelled = [label_task(task, settings, store) for task in known]
     experiments = [
         Experiment(_encoder(model, each.interface, settings), each, store, settings)
         for model in models
@@ -167,50 +124,23 @@ def prepare_all(
     return experiments
 
 
-def _label(task: Task, settings: Settings, store: FeatureStore) -> Labelled:
-    """List a task's clips, and settle how they are heard and what answers for them."""
-    preset, kind = settings.preset, kind_of(task.target)
-    interface, head = preset.pair(kind, settings.interface, settings.head)
-    check_pair(head, interface, kind)
-    metric = task.metric or DEFAULTS[kind]
-    bind(metric, task.target)
-    folder = ready_folder(task, settings.data)
-    clips = load_clips(task, folder)
-    trials = load_trials(task, folder, clips) if isinstance(task.target, Trials) else []
-    if partial := settings.limit is not None and settings.limit < len(clips):
-        clips = spread_evenly(clips, settings.limit or 0)
-        kept = {clip.id for clip in clips}
-        trials = [trial for trial in trials if trial.one in kept and trial.other in kept]
-    published = task.published.get(preset.benchmark, {})
-    recipes = RECIPES[preset.recipe](seconds_of(clips, store), published)
-    learnt, scored = (pieces_of(clips, store, each) for each in recipes)
-    return Labelled(task, clips, trials, learnt, scored, interface, head, metric, partial)
-
-
 def _encoder(model: Model, interface: Interface, settings: Settings) -> Encoder:
-    """The model with the view that the interface needs; frames of several layers need to know how many there are."""
+    """The model with the view that the interface needs; where that is frames of many layers, of all."""
     own = View.parse(settings.view or settings.preset.view or model.spec.cls.view)
-    if own.pool == "frames":
+    if own.pool != "mean":  # asked for
         return Encoder(model, own)
-    single = not interface.needs_frames or interface.layers == "last" or interface.layers.startswith("layer:")
-    return Encoder(model, interface.view(own, 1 if single else len(model.upstream.widths)))
-
-
-def spread_evenly(clips: Sequence[Clip], limit: int) -> list[Clip]:
-    """The first ``limit`` clips when pairs of a label and a fold take turns, in their old order.
-
-    The pairs' own order is drawn once and for all, so that a small limit still meets many labels and many folds.
-    """
-    cells: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for i, clip in enumerate(clips):
-        cells[str(clip.target), clip.fold].append(i)
-    rank = dict(zip(random.Random(0).sample(sorted(cells), len(cells)), range(len(cells)), strict=True))
-    turns = sorted((turn, rank[cell], i) for cell, members in cells.items() for turn, i in enumerate(members))
-    return [clips[i] for i in sorted(i for _, _, i in turns[:limit])]
+    needed = interface.view(own, 1)
+    one = interface.layers == "last" or interface.layers.startswith("layer:")
+    return Encoder(model, needed if one or not interface.needs_frames else replace(needed, layers=()))
 
 
 def foresee(experiment: Experiment) -> Forecast:
-    """What the experiment's extraction would take."""
+    """What the experiment's extraction would take.
+
+    Raises:
+        NotApplicable: the interface cannot be used with this upstream.
+    """
+    settle(experiment)
     workers = experiment.settings.used_workers
     return forecast(experiment.encoder, experiment.shelf, experiment.labelled.pieces, workers=workers)
 
@@ -232,8 +162,9 @@ def fill(experiment: Experiment, report: Report = silent) -> dict[str, Any]:
                 f"and --max-store allows {settings.max_store / 1e6:,.1f} MB: raise it, or keep less"
             )
     if missing and settings.preset.recipe != WHOLE:
-        f = foresee(experiment)
-        text = f"{settings.protocol} hears clips its own way ({settings.preset.recipe}): {f.clips:,} are encoded again"
+        f = forecast(encoder, shelf, pieces, workers=settings.used_workers)
+        how = RECIPES[settings.preset.recipe].summary
+        text = f"{settings.protocol} hears clips its own way ({how}): {f.clips:,} are encoded again"
         report(Event("forecast", f"{text}, about {60 * f.hours:.1f} min and {f.bytes / 1e6:,.1f} MB"))
     shelf.agree(encoder.answer())
     cost = extract(encoder, shelf, pieces, workers=settings.used_workers, report=report)
@@ -265,6 +196,8 @@ def run_all(experiments: Sequence[Experiment], report: Report = silent) -> list[
             label, task = experiment.encoder.spec.label, experiment.task.name
             outcomes.append(Inapplicable(label, task, str(error)))
             report(Event("inapplicable", f"{label} on {task}: not applicable, {error}", {"upstream": label}))
+            if i == len(experiments) - 1 and not any(isinstance(outcome, Result) for outcome in outcomes):
+                raise
         if all(later.encoder.model is not experiment.encoder.model for later in experiments[i + 1 :]):
             experiment.encoder.model.release()
     return outcomes
@@ -281,20 +214,14 @@ def run(experiment: Experiment, report: Report = silent) -> Result:
         return earlier
 
     interface, deviations = settle(experiment)
-    splits = experiment.splits
+    experiment.splits(experiment.seeds[0])  # refused now, if at all
     results.make_folder(settings.results)
     for remark in experiment.labelled.facts["remarks"]:
         report(Event("remark", f"{experiment.task.name}: {remark}"))
     cost = fill(experiment, report)
     data = load(experiment, interface)
     begin = time.perf_counter()
-    outcomes = fit_all(experiment, data, splits, report)
-    for outcome in outcomes:
-        if not np.isfinite(outcome.fold.score):
-            raise UserError(
-                f"{data.scoring.metric} is not defined on the test fold {', '.join(outcome.fold.test)} of "
-                f"{experiment.task.name}, whose clips are too alike: give it clips of every label, or raise --limit"
-            )
+    outcomes = fit_all(experiment, data, report)
     cost["fit_seconds"] = round(time.perf_counter() - begin, 3)
     result = result_of(experiment, interface, data, outcomes, {"cost": cost, "deviations": deviations})
     path = results.write(result, settings.results)
@@ -310,56 +237,70 @@ def settle(experiment: Experiment) -> tuple[Interface, tuple[str, ...]]:
         UserError: the view does not have what the interface needs.
         NotApplicable: the interface cannot be used with this upstream.
     """
-    interface, upstream, view = experiment.labelled.interface, experiment.encoder.upstream, experiment.encoder.view
-    if interface.needs_frames != (view.pool == "frames"):
-        raise UserError(
-            f"the interface {interface} needs {'frames' if interface.needs_frames else 'one vector a clip'}, and the "
-            f"view {view} gives {'many' if view.pool == 'frames' else 'one'}: leave --view out"
-        )
-    asked = experiment.settings.interface is not None
-    if not asked and interface.join == "weighted-sum" and len(set(upstream.widths)) > 1:
-        return Interface("last"), (f"last in place of {interface}, since this upstream's layers differ in width",)
+    interface, upstream = experiment.labelled.interface, experiment.encoder.upstream
+    usual, _ = experiment.settings.preset.pair(kind_of(experiment.task.target))
+    deviations: tuple[str, ...] = ()
+    if interface == usual and interface.join == "weighted-sum" and len(set(upstream.widths)) > 1:
+        deviations = (f"last in place of {interface}, since this upstream's layers differ in width",)
+        interface = Interface("last")
     interface.check(upstream.widths)
     if interface.pool == "none" and upstream.frame_rate is None:
         raise NotApplicable(f"{interface} is not applicable: this upstream gives one frame a clip")
-    return interface, ()
+    view, needed = experiment.encoder.view, _needed(experiment, interface)
+    if view.pool != needed.pool or not set(needed.names(upstream)) <= set(view.names(upstream)):
+        raise UserError(f"the interface {interface} needs the view {needed}, not {view}: leave --view out")
+    return interface, deviations
+
+
+def _needed(experiment: Experiment, interface: Interface) -> View:
+    """The view that has just what the interface shows."""
+    return interface.view(experiment.encoder.view, len(experiment.encoder.upstream.widths))
 
 
 def load(experiment: Experiment, interface: Interface) -> fit.Data:
     """What the heads learn from, out of the store."""
     labelled = experiment.labelled
-    learnt = interface.present(experiment.shelf.get([piece.key for piece in labelled.learnt]))
+    names = _needed(experiment, interface).names(experiment.encoder.upstream)
+
+    def shown(pieces: Sequence[Heard]) -> dict[str, Features]:
+        stored = experiment.shelf.get([piece.key for piece in pieces])
+        return interface.present({name: rows for name, rows in stored.items() if name in names})
+
+    learnt = shown(labelled.learnt)
     same = [p.key for p in labelled.learnt] == [p.key for p in labelled.scored]
-    tested = learnt if same else interface.present(experiment.shelf.get([piece.key for piece in labelled.scored]))
+    tested = learnt if same else shown(labelled.scored)
     times = frame_times(experiment, learnt) if isinstance(labelled.task.target, Events) else []
     scoring = Scoring(labelled.task.target, labelled.metric, labelled.clips, labelled.trials, times)
     return fit.Data(learnt, tested, interface.join, interface.pool, scoring)
 
 
-def frame_times(experiment: Experiment, inputs: Mapping[str, Features]) -> list[Any]:
+def frame_times(experiment: Experiment, inputs: Mapping[str, Features]) -> list[npt.NDArray[np.float64]]:
     """The centres of each clip's frames, in seconds."""
-    from harness.features import Frames
-
     upstream, (frames,) = experiment.encoder.upstream, inputs.values()
-    if not isinstance(frames, Frames) or upstream.frame_rate is None:
+    if not isinstance(frames, Frames):
         raise TypeError("times are those of frames")
-    hop = float(1 / upstream.frame_rate)
-    return [float(upstream.frame_offset) + hop * np.arange(frames.length(i)) for i in range(len(frames))]
+    samples = [round(piece.seconds * upstream.sample_rate) for piece in experiment.labelled.learnt]
+    return [upstream.frame_times(length, frames.length(i)) for i, length in enumerate(samples)]
 
 
-def fit_all(
-    experiment: Experiment, data: fit.Data, splits: Sequence[AnySplit], report: Report = silent
-) -> list[fit.Outcome]:
-    """Fit every split with every seed: all splits of the first seed, then of the next."""
+def fit_all(experiment: Experiment, data: fit.Data, report: Report = silent) -> list[fit.Outcome]:
+    """Fit every split with every seed: all splits of the first seed, then of the next.
+
+    Raises:
+        UserError: the metric is no number on the validation or test clips of a split.
+    """
     label = experiment.encoder.spec.label
     outcomes: list[fit.Outcome] = []
-    total = len(splits) * len(experiment.seeds)
     for seed in experiment.seeds:
-        method = experiment.method
+        method, offered = experiment.method, data
+        splits = experiment.splits(seed)
         for index, split in enumerate(splits):
-            outcomes.append(fit.fit_split(data, split, method, index=index, seed=seed))
-            if experiment.settings.preset.once and isinstance(method.head, Trained):
-                method = replace(method, head=method.head.narrowed(outcomes[-1].fold.chosen))
+            outcomes.append(fit.fit_split(offered, split, method, index=index, seed=seed))
+            chosen = outcomes[-1].fold.chosen
+            if experiment.settings.preset.chooses_once:
+                method = replace(method, head=method.head.narrowed(chosen))
+                offered = replace(data, inputs={chosen["layer"]: data.inputs[chosen["layer"]]})
+            total = len(splits) * len(experiment.seeds)
             text = f"{label} on {experiment.task.name}: {len(outcomes)}/{total} splits fitted"
             report(Event("fit", text, {"upstream": label}, len(outcomes), total))
     return outcomes

@@ -40,24 +40,34 @@ class Scale(NamedTuple):
         return cls(mean, np.where(moves, 1 / np.where(std > 0, std, 1), 0))
 
 
-class Features(ABC):
-    """What there is to learn from, clip by clip."""
+class Examples(ABC):
+    """What a head learns from, one by one: clips, or frames."""
 
-    #: How many layers, and the width of each.
-    layers: int
-    width: int
+    @property
+    @abstractmethod
+    def layers(self) -> int:
+        """The number of layers."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """The width of each layer."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """The number of clips."""
+        """How many there are."""
+
+    @abstractmethod
+    def batch(self, rows: Rows) -> Batch:
+        """Some of them, as tensors."""
+
+
+class Features(Examples):
+    """What there is to learn from, clip by clip."""
 
     @abstractmethod
     def rows(self, rows: Rows) -> "Features":
         """Those of some clips, in that order."""
-
-    @abstractmethod
-    def batch(self, rows: Rows) -> Batch:
-        """Those of some clips, as tensors."""
 
     @abstractmethod
     def scale(self, by: Rows) -> Scale:
@@ -75,12 +85,12 @@ class Pooled(Features):
     array: Array
 
     @property
-    def layers(self) -> int:  # type: ignore[override]
+    def layers(self) -> int:
         """The number of layers."""
         return int(self.array.shape[1])
 
     @property
-    def width(self) -> int:  # type: ignore[override]
+    def width(self) -> int:
         """The width of a layer."""
         return int(self.array.shape[2])
 
@@ -127,12 +137,12 @@ class Frames(Features):
     by: Scale | None = None
 
     @cached_property
-    def layers(self) -> int:  # type: ignore[override]
+    def layers(self) -> int:
         """The number of layers."""
         return len(self.clips[0])
 
     @cached_property
-    def width(self) -> int:  # type: ignore[override]
+    def width(self) -> int:
         """The width of a layer."""
         return sum(part.shape[1] for part in self.clips[0][0])
 
@@ -188,18 +198,18 @@ class Frames(Features):
 
 
 @dataclass(frozen=True)
-class FlatFrames(Features):
+class FlatFrames(Examples):
     """Every frame as an example of its own, clip after clip; ``frames`` holds the clips."""
 
     frames: Frames
 
     @property
-    def layers(self) -> int:  # type: ignore[override]
+    def layers(self) -> int:
         """The number of layers."""
         return self.frames.layers
 
     @property
-    def width(self) -> int:  # type: ignore[override]
+    def width(self) -> int:
         """The width of a layer."""
         return self.frames.width
 
@@ -210,10 +220,6 @@ class FlatFrames(Features):
 
     def __len__(self) -> int:
         return int(self.ends[-1])
-
-    def rows(self, rows: Rows) -> Features:
-        """Not of single frames."""
-        raise NotImplementedError("frames are not taken out one by one")
 
     def batch(self, rows: Rows) -> Batch:
         """(frame, layer, width) of some frames."""
@@ -226,11 +232,3 @@ class FlatFrames(Features):
             first = self.ends[i] - self.frames.length(i)
             x[torch.from_numpy(mine)] = self.frames.part(i, torch.from_numpy(rows[mine] - first))
         return Batch(x)
-
-    def scale(self, by: Rows) -> Scale:
-        """Not of single frames."""
-        raise NotImplementedError("frames are scaled by clips, before")
-
-    def scaled(self, scale: Scale) -> Features:
-        """Not of single frames."""
-        raise NotImplementedError("frames are scaled by clips, before")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from harness.errors import UserError
 from harness.features import Features, Rows, Scale
 from harness.heads import Fitted, Head, Problem, Sample, Score
 from harness.scoring import Answers, Scoring
@@ -36,15 +36,13 @@ class Method:
     """How a head is chosen and fitted; the settings of a protocol that concern fitting."""
 
     head: Head
-    standardise: Literal["no", "training", "training and validation"] = "training"
+    standardise: bool = True
     refit: bool = True
     device: str = "cpu"
 
-    def scale(self, x: Features, train: Rows, valid: Rows) -> Scale | None:
-        """What standardises features, by the clips that the method says."""
-        if self.standardise == "no":
-            return None
-        return x.scale(train if self.standardise == "training" else np.union1d(train, valid))
+    def scale(self, x: Features, by: Rows) -> Scale | None:
+        """What standardises features, if the method does so."""
+        return x.scale(by) if self.standardise else None
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Choice:
-    """An input and a setting, the head that they gave, and all that were tried."""
+    """An input and a setting, the problem and the head that they gave, and all that were tried."""
 
     valid: Score
     layer: str
+    problem: Problem
     setting: Mapping[str, object]
     fitted: Fitted
     candidates: tuple[Candidate, ...]
@@ -84,16 +83,16 @@ class Visible:
     sign: int
 
     @classmethod
-    def of(cls, data: Data, train: Rows, valid: Rows, method: Method, seed: int) -> "Visible":
-        """Every input, scaled as the method says."""
+    def of(cls, data: Data, split: AnySplit, method: Method, seed: int) -> "Visible":
+        """Every input, standardised if the method does so."""
         problems = {}
         for layer, x in data.inputs.items():
-            scale = method.scale(x, train, valid)
+            scale = method.scale(x, split.scaling)
             problems[layer] = Problem(
                 data.scoring.target,
-                Sample(_scaled(x.rows(train), scale), data.scoring.y[train]),
-                _scaled(x.rows(valid), scale),
-                data.scoring.judge(valid),
+                Sample(_scaled(x.rows(split.train), scale), data.scoring.y[split.train]),
+                _scaled(x.rows(split.valid), scale),
+                data.scoring.judge(split.valid),
                 data.join,
                 data.pool,
                 seed,
@@ -114,29 +113,44 @@ def choose(visible: Visible, head: Head, *, index: int) -> Choice:
             value = visible.sign * tried.score.value
             candidates.append(Candidate(index, problem.seed, setting, value if np.isfinite(value) else None))
             if best is None or tried.score.rank > best[0].rank:
-                best = (tried.score, layer, setting, tried.fitted)
+                best = (tried.score, layer, problem, setting, tried.fitted)
     if best is None:
         raise ValueError("there is nothing to choose from")
     return Choice(*best, tuple(candidates))
 
 
 def fit_split(data: Data, split: AnySplit, method: Method, *, index: int = 0, seed: int = 0) -> Outcome:
-    """Run one split: choose, refit on training and validation clips if the method does, answer the test clips."""
-    choice = choose(Visible.of(data, split.train, split.valid, method, seed), method.head, index=index)
-    train, fitted = split.train, choice.fitted
+    """Run one split: choose, refit on training and validation clips if the method does, answer the test clips.
+
+    Raises:
+        UserError: the metric is not defined on the validation or on the test clips.
+    """
+    choice = choose(Visible.of(data, split, method, seed), method.head, index=index)
+    _check(data, split, choice.valid.value, "validation")
+    fitted, by = choice.fitted, split.scaling
     if method.refit:
-        train = np.sort(np.concatenate([split.train, split.valid]))
-        winner = replace(data, inputs={choice.layer: data.inputs[choice.layer]})
-        again = Visible.of(winner, train, split.valid, method, seed)
-        fitted = method.head.fit(again.problems[choice.layer], choice.setting)
-    scale = method.scale(data.inputs[choice.layer], train, split.valid)
+        by = np.sort(np.concatenate([split.train, split.valid]))
+        x = data.inputs[choice.layer]
+        sample = Sample(_scaled(x.rows(by), method.scale(x, by)), data.scoring.y[by])
+        fitted = method.head.fit(replace(choice.problem, train=sample), choice.setting)
+    scale = method.scale(data.inputs[choice.layer], by)
     outputs = fitted.outputs(_scaled(data.tested[choice.layer].rows(split.test), scale))
 
     reading = {name: choice.setting[name] for name in data.scoring.readings()[0]}
     answers = data.scoring.read(outputs, split.test, reading)
     score = data.scoring.measure(data.scoring.metric, answers)
+    _check(data, split, score, "test")
     fold = FoldScore(split.folds, score, len(split.test), {**choice.setting, "seed": seed})
     return Outcome(fold, split.test, answers, choice.valid, choice.candidates, fitted.layer_weights)
+
+
+def _check(data: Data, split: AnySplit, score: float, part: str) -> None:
+    if not np.isfinite(score):
+        raise UserError(
+            f"{data.scoring.metric} is no number on the {part} clips of the split that tests on fold "
+            f"{', '.join(split.folds)}: they lack labels that it needs, or every head has diverged; give that part "
+            "clips of every label, raise --limit, or take another head"
+        )
 
 
 def _scaled(x: Features, scale: Scale | None) -> Features:

@@ -86,5 +86,9 @@ class Head(ABC):
         """Try every setting: learn from ``problem.train``, score on ``problem.valid``."""
 
     @abstractmethod
+    def narrowed(self, setting: Mapping[str, Any]) -> "Head":
+        """The same head with this one setting, of those that :meth:`search` gave, to try."""
+
+    @abstractmethod
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         """Learn from ``problem.train`` with one setting that :meth:`search` gave; nothing is judged."""

@@ -58,7 +58,7 @@ def curve(experiment: Experiment, report: Report = silent) -> Curve:
     probed: dict[str, list[fit.Outcome]] = {}
     for done, (name, x) in enumerate(data.inputs.items(), 1):
         one = replace(data, inputs={name: x})
-        probed[name] = fit_all(experiment, one, experiment.splits)
+        probed[name] = fit_all(experiment, one)
         text = f"{experiment.encoder.spec.label} on {experiment.task.name}: {done}/{len(data.inputs)} layers probed"
         report(Event("layers", text, {"layer": name}, done, len(data.inputs)))
     return _drawn_from(experiment, data, probed)

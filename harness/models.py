@@ -15,7 +15,9 @@ from harness.cards import Axis, Card, Source, Training, Variant, Weights
 from harness.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 #: Raise it when a change of the code moves features: they are then made anew.
@@ -160,9 +162,7 @@ class Upstream(ABC):
         samples = wave.shape[-1]
         if self.longest is None or samples <= self.longest:
             return self.encode(wave)
-        count = math.ceil(samples / self.longest)
-        length = math.ceil(samples / count)
-        starts = [round(i * (samples - length) / (count - 1)) for i in range(count)]
+        starts, length = self._windows(samples)
         with self._computing():
             whole = self.normalise(wave.to(self.device, torch.float32))
             windows = torch.stack([whole[:, s : s + length] for s in starts], dim=1).flatten(0, 1)
@@ -172,6 +172,27 @@ class Upstream(ABC):
             return layer.reshape(len(wave), -1, layer.shape[-1])
 
         return Layers(tuple(map(in_time, parts.hidden)), in_time(parts.final)).float()
+
+    @final
+    def frame_times(self, samples: int, frames: int) -> "NDArray[np.float64]":
+        """Where each of a clip's frames from :meth:`encode_in_windows` has its centre, in seconds (frame,).
+
+        Raises:
+            ValueError: this upstream gives one frame a clip.
+        """
+        import numpy as np
+
+        if self.frame_rate is None:
+            raise ValueError("one frame a clip has no times")
+        starts, _ = self._windows(samples)
+        within = float(self.frame_offset) + np.arange(frames // len(starts)) / float(self.frame_rate)
+        return np.concatenate([start / self.sample_rate + within for start in starts])
+
+    def _windows(self, samples: int) -> tuple[list[int], int]:
+        """Where the equal windows of a clip begin, and how long each is, in samples."""
+        count = 1 if self.longest is None else math.ceil(samples / self.longest)
+        length = math.ceil(samples / count)
+        return [round(i * (samples - length) / max(1, count - 1)) for i in range(count)], length
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

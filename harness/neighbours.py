@@ -28,6 +28,10 @@ class NearestMean(Head):
 
     random = False
 
+    def narrowed(self, setting: Mapping[str, Any]) -> "NearestMean":
+        """There is but one setting."""
+        return self
+
     def search(self, problem: Problem) -> Iterator[Tried]:
         """The one setting there is."""
         yield _only(self.fit(problem, {}), problem)
@@ -69,6 +73,10 @@ class KNN(Head):
     normalise: Literal["clip", "feature"] = "clip"
     random = False
 
+    def narrowed(self, setting: Mapping[str, Any]) -> "KNN":
+        """With one k and one temperature."""
+        return KNN((setting["k"],), (setting["temperature"],), self.normalise)
+
     def search(self, problem: Problem) -> Iterator[Tried]:
         """Every k at every temperature, from one look at the neighbours."""
         nearest = self._nearest(problem, problem.valid, max(self.ks))
@@ -109,6 +117,10 @@ class Cosine(Head):
     """
 
     random = False
+
+    def narrowed(self, setting: Mapping[str, Any]) -> "Cosine":
+        """There is but one setting."""
+        return self
 
     def search(self, problem: Problem) -> Iterator[Tried]:
         """The one setting there is."""

@@ -19,16 +19,17 @@ from harness.catalogue import (
     describe_training,
     find_head,
     group_of,
+    hear_head,
 )
 from harness.errors import UserError, choices
 from harness.fit import Method
 from harness.heads import Head
 from harness.interfaces import Interface
 from harness.neighbours import KNN
+from harness.splits import RULES as SPLITS
 from harness.trained import Trained
 from harness.training import Training
 
-_OWN_SPLITS = "the task's own"
 #: For each kind of target the interface and the head.
 Usual = Mapping[str, tuple[str, str]]
 
@@ -39,11 +40,10 @@ class Protocol:
 
     ``usual`` has, for each kind of target that the benchmark knows, the interface and the head; ``heads`` are those
     that it trains unlike :data:`harness.catalogue.HEADS`. ``standardise`` and ``refit`` as in
-    :class:`harness.fit.Method`; ``splits`` is a rule of :mod:`harness.splits`, ``recipe`` one of
-    :mod:`harness.recipes`; ``view`` is how layers are averaged, the upstream's own if empty. ``once`` lets the first
-    split choose for all. ``seeds`` heads are trained, from ``first_seed`` on. ``chosen`` and ``defects`` say in words
-    how a setting is chosen, and what a plain name mends or a published one keeps. ``refused`` says why a kind of
-    target is.
+    :class:`harness.fit.Method`; ``splits`` names a rule of :mod:`harness.splits`, ``recipe`` one of
+    :mod:`harness.recipes`; ``view`` is how layers are averaged, the upstream's own if empty. ``seeds`` heads are
+    trained, from ``first_seed`` on. ``chosen`` and ``defects`` say in words how a setting is chosen, and what a plain
+    name mends or a published one keeps. ``refused`` says why a kind of target is.
     """
 
     name: str
@@ -52,16 +52,20 @@ class Protocol:
     usual: Usual
     chosen: str
     defects: str
-    standardise: str = "no"
+    standardise: bool = False
     refit: bool = False
-    splits: str = _OWN_SPLITS
+    splits: str = "official"
     recipe: str = recipes.WHOLE
     view: str = ""
-    once: bool = False
     seeds: int = 1
     first_seed: int = 0
     heads: Mapping[str, Head] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def chooses_once(self) -> bool:
+        """Whether the first split chooses for all."""
+        return self.splits == "chosen-once"
 
     @property
     def benchmark(self) -> str:
@@ -90,7 +94,7 @@ class Protocol:
         """How that head is chosen and fitted on a task for which the benchmark prescribes ``published``."""
         found = self.heads.get(head) or find_head(head).head
         own = published if head in {name for _, name in self.usual.values()} else {}
-        return Method(_as_prescribed(found, own), self.standardise, self.refit, device)  # type: ignore[arg-type]
+        return Method(_as_prescribed(found, own), self.standardise, self.refit, device)
 
 
 def _as_prescribed(head: Head, published: Mapping[str, Any]) -> Head:
@@ -145,7 +149,7 @@ _EVAR = Protocol(
     chosen="rate and epoch with the best validation metric, early stopping",
     defects="mended: the rate is chosen from one stated grid, not set by hand for each model; validation is the "
     "task's own; two classes are scored like more; clips are not cut or filled",
-    standardise="training",
+    standardise=True,
     seeds=3,
     first_seed=42,
 )
@@ -171,7 +175,7 @@ _DEFAULT = Protocol(
     chosen="layer and setting with the best validation metric (then the lower loss); every split by itself; the "
     "winner is fitted anew on training and validation clips",
     defects="none known",
-    standardise="training",
+    standardise=True,
     refit=True,
 )
 
@@ -185,10 +189,11 @@ PROTOCOLS: dict[str, Protocol] = {
             name="superb:compat",
             summary="SUPERB as published: 200,000 steps unless the task has its own number",
             view="mean",
-            recipe="whole clips at the task's gain, long training clips cut at random",
+            recipe="superb",
             heads={"superb-linear": Trained("superb-linear", replace(SUPERB_TRAINING, steps=200_000, epochs=None))},
             defects="kept: layers are summed as they are, however much their scales differ; not kept: clips are not "
-            "padded in batches, and a training clip is cut once, not anew in every epoch",
+            "padded in batches, and where a task has a crop, clips are cut once, not anew in every epoch, those that "
+            "choose too",
         ),
         _HEAR,
         replace(
@@ -196,13 +201,13 @@ PROTOCOLS: dict[str, Protocol] = {
             name="hear:compat",
             summary="HEAR as published: clips of one length, never shuffled, the first split chooses for all",
             view="mean",
-            recipe="cut or filled with zeros to the task's length",
-            splits="the task's own, the first chooses for all",
-            once=True,
-            heads={"hear-mlp": replace(HEADS["hear-mlp"].head, training=replace(HEAR_TRAINING, shuffle=False))},  # type: ignore[type-var]
+            recipe="hear",
+            splits="chosen-once",
+            heads={"hear-mlp": hear_head(replace(HEAR_TRAINING, shuffle=False))},
             chosen="one of the eight drawn grid points on the first split only, for all splits; in each the check "
             "with the best validation metric",
-            defects="kept: training clips are never shuffled; the first split's validation fold is a later one's test",
+            defects="kept: training clips are shuffled once and then never again; the first split's validation fold "
+            "is a later one's test",
         ),
         _ARCH,
         replace(
@@ -210,8 +215,8 @@ PROTOCOLS: dict[str, Protocol] = {
             name="arch:compat",
             summary="ARCH as published: clips of one length, the last epoch",
             view="mean",
-            recipe="cut or filled with zeros to the task's longest clip",
-            splits="a random fifth held out",
+            recipe="arch",
+            splits="random-fifth",
             heads={
                 name: Trained(name, replace(ARCH_TRAINING, keep="last", schedule="warm-up and down, early"))
                 for name in ("arch-linear", "arch-nonlinear")
@@ -226,13 +231,13 @@ PROTOCOLS: dict[str, Protocol] = {
             name="evar:compat",
             summary="EVAR as published: cuts of one length, one rate, a random tenth for early stopping",
             view="mean",
-            recipe="cut at random (at the head for the test) or filled with zeros to the task's unit",
-            splits="a random tenth chooses",
-            standardise="training and validation",
+            recipe="evar",
+            splits="random-tenth",
             heads={"evar-linear": Trained("evar-linear", replace(EVAR_TRAINING, rates=(3e-4,)))},
             chosen="the epoch with the best validation metric, early stopping; one rate",
             defects="kept: validation clips are drawn at random from the training folds, whatever their groups, and "
-            "standardised with them; not kept: two classes are scored like more",
+            "standardised with them; not kept: two classes are scored like more, and the loss is not divided by the "
+            "number of classes, of which Adam takes no notice",
         ),
         _XARES,
         replace(
@@ -240,14 +245,15 @@ PROTOCOLS: dict[str, Protocol] = {
             name="xares:compat",
             summary="X-ARES as published: folds are chosen by their test clips",
             view="mean",
-            recipe="filled with zeros to the longest of sixteen neighbours",
-            splits="validation is test",
+            recipe="xares",
+            splits="valid-is-test",
             heads={
                 "xares-linear": Trained("xares-linear", replace(XARES_TRAINING, least_steps=0)),
                 "knn": KNN(ks=(10,), normalise="feature"),
             },
             defects="kept: of tasks in folds the epoch is chosen on the test fold; few steps on small tasks; filled "
-            "frames are averaged in; neighbours are normalised across clips",
+            "frames are averaged in; neighbours are normalised across clips; not kept: the sixteen that are filled up "
+            "together are neighbours in the task's list",
         ),
     )
 }
@@ -279,10 +285,10 @@ def describe(name: str) -> dict[str, str]:
         "training": length,
         "grid": grid,
         "chosen": protocol.chosen,
-        "splits": protocol.splits,
-        "clips": protocol.recipe,
+        "splits": SPLITS[protocol.splits].summary,
+        "clips": recipes.RULES[protocol.recipe].summary,
         "layers averaged as": protocol.view or "the upstream's own view says",
-        "standardised by": {"no": "nothing"}.get(protocol.standardise, f"the {protocol.standardise} clips"),
+        "standardised": "by the training clips" if protocol.standardise else "no",
         "seeds": ", ".join(map(str, range(protocol.first_seed, protocol.first_seed + protocol.seeds))),
         "defects": protocol.defects,
     }
@@ -303,8 +309,8 @@ def table() -> str:
             ", ".join(protocol.usual["class"]),
             *describe_training(_usual_head(protocol)),
             protocol.chosen,
-            protocol.splits,
-            protocol.recipe,
+            SPLITS[protocol.splits].summary,
+            recipes.RULES[protocol.recipe].summary,
             protocol.defects,
         )
         lines.append("| " + " | ".join(cells) + " |")

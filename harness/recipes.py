@@ -8,7 +8,7 @@ import numpy as np
 from harness.audio import Recipe
 from harness.errors import UserError
 
-WHOLE = "whole clips"
+WHOLE = "whole"
 
 
 class Recipes(NamedTuple):
@@ -37,12 +37,12 @@ def superb(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
 
 def hear(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
     """Cut or filled up with zeros to the task's length; without a published one, the 95th percentile of its clips."""
-    return _one_length(published.get("seconds") or float(np.percentile(seconds, 95)), len(seconds))
+    return _one_length(published.get("seconds") or float(np.percentile(seconds, 95)), seconds)
 
 
 def arch(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
     """Cut or filled up with zeros to the task's length; without a published one, that of its longest clip."""
-    return _one_length(published.get("seconds") or float(max(seconds)), len(seconds))
+    return _one_length(published.get("seconds") or float(max(seconds)), seconds)
 
 
 def evar(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
@@ -53,8 +53,8 @@ def evar(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
     unit = published.get("seconds") or float(np.mean(seconds))
     rng = np.random.default_rng(42)
     starts = rng.uniform(0, np.maximum(0, np.asarray(seconds) - unit))
-    learnt = [Recipe(unit, round(float(start), 6), "zeros") for start in starts]
-    return Recipes(learnt, [Recipe(unit, 0.0, "zeros")] * len(seconds))
+    learnt = [_fitted(own, unit, round(float(start), 6)) for own, start in zip(seconds, starts, strict=True)]
+    return Recipes(learnt, [_fitted(own, unit) for own in seconds])
 
 
 def xares(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
@@ -66,23 +66,33 @@ def xares(seconds: Sequence[float], published: Mapping[str, Any]) -> Recipes:
     if "crop" in published:
         raise UserError("X-ARES cuts this task's clips into crops that are scored one by one, which is not here yet")
     longest = [max(seconds[i - i % 16 : i - i % 16 + 16]) for i in range(len(seconds))]
-    each = [
-        Recipe(other, 0.0, "zeros") if other > own else Recipe() for own, other in zip(seconds, longest, strict=True)
-    ]
+    each = [_fitted(own, other) for own, other in zip(seconds, longest, strict=True)]
     return Recipes(each, each)
 
 
-def _one_length(duration: float, clips: int) -> Recipes:
-    each = [Recipe(duration, 0.0, "zeros")] * clips
+def _one_length(duration: float, seconds: Sequence[float]) -> Recipes:
+    each = [_fitted(own, duration) for own in seconds]
     return Recipes(each, each)
 
 
-#: The rules by the names that protocols and results use.
-RULES: dict[str, Callable[[Sequence[float], Mapping[str, Any]], Recipes]] = {
-    WHOLE: whole,
-    "whole clips at the task's gain, long training clips cut at random": superb,
-    "cut or filled with zeros to the task's length": hear,
-    "cut or filled with zeros to the task's longest clip": arch,
-    "cut at random (at the head for the test) or filled with zeros to the task's unit": evar,
-    "filled with zeros to the longest of sixteen neighbours": xares,
+def _fitted(own: float, duration: float, offset: float = 0.0) -> Recipe:
+    """Cut or filled to a length; a clip that has it already is left whole, so that it is encoded but once."""
+    return Recipe() if own == duration else Recipe(duration, offset, "zeros")
+
+
+class Way(NamedTuple):
+    """A rule, and what it does in a few words."""
+
+    rule: Callable[[Sequence[float], Mapping[str, Any]], Recipes]
+    summary: str
+
+
+#: The rules by the names that protocols use.
+RULES: dict[str, Way] = {
+    WHOLE: Way(whole, "whole clips"),
+    "superb": Way(superb, "whole clips at the task's gain; where it has a crop, those not scored are cut"),
+    "hear": Way(hear, "cut or filled with zeros to the task's length"),
+    "arch": Way(arch, "cut or filled with zeros to the task's longest clip"),
+    "evar": Way(evar, "cut to the task's unit at random, for the test at the head; short ones filled with zeros"),
+    "xares": Way(xares, "filled with zeros to the longest of sixteen neighbours"),
 }

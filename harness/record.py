@@ -9,6 +9,7 @@ import numpy as np
 
 from harness import fit, stats
 from harness.interfaces import Interface
+from harness.metrics import METRICS
 from harness.provenance import environment
 from harness.shards import content_key
 from harness.targets import kind_of
@@ -42,10 +43,11 @@ def result_of(
         folds=tuple(outcome.fold for outcome in outcomes),
         fold_std=fit.spread([float(x) for x in scores.mean(0)]),
         seed_std=fit.spread([float(x) for x in scores.mean(1)]),
-        badges=_badges(experiment),
+        badges=badges_of(experiment),
         candidates=tuple(candidate for outcome in outcomes for candidate in outcome.candidates),
         layer_weights=tuple(outcome.layer_weights for outcome in outcomes if outcome.layer_weights),
-        data={**labelled.facts, **_chance(data)},
+        data={**labelled.facts, **_chance(data, outcomes)},
+        method=_method_facts(experiment),
         encoder=_encoder_facts(experiment),
         environment=environment(str(experiment.encoder.upstream.device)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -78,7 +80,7 @@ def _finite(metrics: dict[str, float]) -> dict[str, float]:
 
 def interval_of(experiment: "Experiment", data: fit.Data, outcomes: Sequence[fit.Outcome], point: float) -> Interval:
     """Answers of all seeds to one clip in one split are one observation."""
-    splits = len(experiment.splits)
+    splits = len(outcomes) // len(experiment.seeds)
     clips = experiment.labelled.clips
     speakers = isinstance(data.scoring.target, Trials)
     groups = [str(clip.target) if speakers else clip.group for clip in clips]
@@ -103,25 +105,41 @@ def interval_of(experiment: "Experiment", data: fit.Data, outcomes: Sequence[fit
         folds = np.array(values).reshape(-1, splits).mean(0)
         return float(folds[np.isfinite(folds)].mean()) if np.isfinite(folds).any() else float("nan")
 
-    return stats.interval(rescore, len(names), point)
+    return stats.interval(rescore, len(names), point, share=METRICS[data.scoring.metric].percent)
 
 
-def _badges(experiment: "Experiment") -> tuple[str, ...]:
+def badges_of(experiment: "Experiment") -> tuple[str, ...]:
+    """What keeps a result from being ranked with others."""
     task = experiment.task
     marks = {
         "untrained": experiment.encoder.weights.kind == "untrained",
         "partial": experiment.labelled.partial,
         "leaky": bool(task.leaks),
-        "test-selected": any(getattr(split, "badge", "") == "test-selected" for split in experiment.splits),
+        "test-selected": any(split.badge == "test-selected" for split in experiment.splits(experiment.seeds[0])),
     }
     return tuple(name for name, so in marks.items() if so)
 
 
-def _chance(data: fit.Data) -> dict[str, float]:
-    """The accuracy of always answering the most frequent class, where that is what is scored."""
+def _chance(data: fit.Data, outcomes: Sequence[fit.Outcome]) -> dict[str, float]:
+    """The accuracy of always answering the label that is tested most, where accuracy is what is scored."""
     if data.scoring.metric != "accuracy" or not isinstance(data.scoring.target, Class):
         return {}
-    return {"chance": float(np.bincount(data.scoring.y).max() / len(data.scoring.y))}
+    tested = [data.scoring.y[outcome.rows] for outcome in outcomes]
+    most = np.bincount(np.concatenate(tested)).argmax()
+    return {"chance": float(np.mean([(y == most).mean() for y in tested]))}
+
+
+def _method_facts(experiment: "Experiment") -> dict[str, Any]:
+    """Everything that the protocol fixed, so that the run can be redone by hand."""
+    preset, method = experiment.settings.preset, experiment.method
+    return {
+        "head": {"kind": type(method.head).__name__, **asdict(method.head)},  # type: ignore[call-overload]
+        "standardised": method.standardise,
+        "refitted": method.refit,
+        "splits": preset.splits,
+        "clips": preset.recipe,
+        "seeds": list(experiment.seeds),
+    }
 
 
 def _encoder_facts(experiment: "Experiment") -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import targets
+from harness.errors import UserError
 from harness.features import Rows
 from harness.heads import Outputs, Score
 from harness.metrics import METRICS, applicable, bind
@@ -17,6 +18,8 @@ from harness.types import Clip, Events, Target, Trial, Trials
 Weights = npt.NDArray[np.float64]
 #: How many pairs of validation clips are drawn where a task has no trials of them.
 DRAWN_TRIALS = 20_000
+#: And between how many clips at most.
+DRAWN_CLIPS = 2_000
 
 
 class Answers(NamedTuple):
@@ -75,18 +78,24 @@ class Scoring:
 
         def judge(outputs: Outputs) -> Score:
             loss = self._loss(outputs, rows)
-            scores = [
-                Score(self.sign * self.measure(self.metric, self.read(outputs, rows, reading)), loss, reading)
-                for reading in self.readings()
-            ]
+            scores = []
+            for reading in self.readings():
+                answers = self.read(outputs, rows, reading, drawn=True)
+                scores.append(Score(self.sign * self.measure(self.metric, answers), loss, reading))
             return max(scores, key=lambda score: score.rank)
 
         return judge
 
-    def read(self, outputs: Outputs, rows: Rows, reading: Mapping[str, Any]) -> Answers:
-        """Answers for these clips, from their outputs in the same order."""
+    def read(self, outputs: Outputs, rows: Rows, reading: Mapping[str, Any], *, drawn: bool = False) -> Answers:
+        """Answers for these clips, from their outputs in the same order.
+
+        Trials that a task does not list may be ``drawn`` where they choose, never where they score.
+
+        Raises:
+            UserError: the task lists no trial between these clips.
+        """
         if isinstance(self.target, Trials):
-            one, other, same = self._pairs(rows)
+            one, other, same = self._pairs(rows, drawn)
             unit = np.asarray(outputs, np.float64)
             unit = unit / np.linalg.norm(unit, axis=1, keepdims=True).clip(min=1e-12)
             return Answers((unit[one] * unit[other]).sum(1), same, (one, other))
@@ -104,8 +113,9 @@ class Scoring:
     def measure(self, metric: str, answers: Answers, weight: Weights | None = None) -> float:
         """A metric of answers, where clip i counts ``weight[i]`` times."""
         if answers.pairs is not None and weight is not None:
-            # Both speakers of a trial were drawn, each so many times.
-            weight = weight[answers.pairs[0]] * weight[answers.pairs[1]]
+            # Two speakers who were drawn twice meet four times; one who was drawn twice has each trial twice.
+            one, other = (weight[end] for end in answers.pairs)
+            weight = np.where(answers.truth, one, one * other)
         return bind(metric, self.target)(answers.scores, answers.truth, weight)
 
     def _loss(self, outputs: Outputs, rows: Rows) -> float:
@@ -116,23 +126,31 @@ class Scoring:
         y = self.y[rows]
         if isinstance(self.target, Events):
             outputs, y = np.concatenate(list(outputs)), np.concatenate(list(y))
-        return float(targets.loss(self.target, torch.from_numpy(np.asarray(outputs)), torch.from_numpy(y)))
+        # A class that training lacks has minus infinity, and one clip of it would make all losses equal.
+        finite = torch.from_numpy(np.asarray(outputs)).clamp(min=-1e4)
+        return float(targets.loss(self.target, finite, torch.from_numpy(y)))
 
-    def _pairs(self, rows: Rows) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
-        """The trials between these clips, by position in ``rows``; drawn if the task has none of them."""
+    def _pairs(self, rows: Rows, drawn: bool) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
+        """The trials between these clips, by position in ``rows``."""
         place = {self.clips[i].id: position for position, i in enumerate(rows.tolist())}
         known = [t for t in self.trials if t.one in place and t.other in place]
         if known:
             one, other = (np.array([place[getattr(t, end)] for t in known]) for end in ("one", "other"))
             return one, other, np.array([t.same for t in known])
+        if not drawn:
+            raise UserError("no trial is left between the test clips of a split: raise --limit or leave it out")
         return drawn_trials(self.y[rows])
 
 
 def drawn_trials(speakers: Rows) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
-    """Pairs of clips by position, as many of one speaker as of two: all there are, or a seeded draw of them."""
-    one, other = np.triu_indices(len(speakers), 1)
-    same = speakers[one] == speakers[other]
+    """Pairs of clips by position, as many of one speaker as of two: all there are, or a seeded draw of them.
+
+    Of many clips, from a seeded draw of these.
+    """
     rng = np.random.default_rng(0)
+    clips = np.sort(rng.choice(len(speakers), min(DRAWN_CLIPS, len(speakers)), replace=False))
+    one, other = (clips[ends] for ends in np.triu_indices(len(clips), 1))
+    same = speakers[one] == speakers[other]
     size = min(DRAWN_TRIALS // 2, int(same.sum()), int((~same).sum()))
     drawn = np.sort(np.concatenate([rng.choice(np.flatnonzero(part), size, replace=False) for part in (same, ~same)]))
     return one[drawn], other[drawn], same[drawn]

@@ -52,13 +52,16 @@ def accuracy_interval(correct: Table, folds: Sequence[int], groups: Sequence[str
     return Interval(float(low), float(high), LEVEL, method, count)
 
 
-def interval(rescore: Callable[[Table], float], count: int, point: float, seed: int = 0) -> Interval:
+def interval(
+    rescore: Callable[[Table], float], count: int, point: float, *, share: bool = True, seed: int = 0
+) -> Interval:
     """The interval of any score, from what it becomes when each of ``count`` groups counts so many times.
 
     Args:
         rescore: from how often each group counts (group,) to the score; NaN where it is undefined.
         count: how many groups there are.
         point: the score itself.
+        share: whether the score lies between 0 and 1, and so must its interval.
         seed: of the resampling.
 
     With 10 groups or more a bootstrap over groups; with fewer a t-interval from the jackknife, around the score.
@@ -71,7 +74,8 @@ def interval(rescore: Callable[[Table], float], count: int, point: float, seed: 
             return Interval(None, None, LEVEL, f"none: undefined without one of {count} groups", count)
         error = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum())
         half = _t(count) * float(error)
-        return Interval(point - half, point + half, LEVEL, f"jackknife t over {count} groups: few", count)
+        low, high = (max(0.0, point - half), min(1.0, point + half)) if share else (point - half, point + half)
+        return Interval(low, high, LEVEL, f"jackknife t over {count} groups: few", count)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=SLOW_RESAMPLES).astype(np.float64)
     scores = np.array([rescore(weight) for weight in drawn])

@@ -3,12 +3,12 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
 import numpy as np
 
 from harness import targets
-from harness.features import Array, Batch, Features, FlatFrames, Frames, Pooled, Rows
+from harness.features import Array, Batch, Examples, Features, FlatFrames, Frames, Pooled, Rows
 from harness.heads import Fitted, Head, Outputs, Problem, Score, Tried
 from harness.training import Training, descend
 from harness.types import Trials
@@ -27,6 +27,7 @@ class _Look(NamedTuple):
     score: Score
 
 
+@final
 @dataclass(frozen=True)
 class Trained(Head):
     """A network of :mod:`harness.networks`, trained for every rate of its training and every point of its grid.
@@ -119,7 +120,7 @@ class Trained(Head):
         return new.rank[0] > old.rank[0]
 
 
-def _per_row(problem: Problem) -> tuple[Features, np.ndarray[Any, Any]]:
+def _per_row(problem: Problem) -> tuple[Examples, np.ndarray[Any, Any]]:
     """What one example is: a clip, or a frame where each frame is answered."""
     x, y = problem.train
     if isinstance(problem.target, Trials):  # only the speakers that are learned from get weights
@@ -129,7 +130,7 @@ def _per_row(problem: Problem) -> tuple[Features, np.ndarray[Any, Any]]:
     return FlatFrames(x), np.concatenate(list(y))
 
 
-def _loader(x: Features, device: str) -> Callable[[Rows], Batch]:
+def _loader(x: Examples, device: str) -> Callable[[Rows], Batch]:
     """Batches by row numbers; pooled features are small enough to lie on the device."""
     import torch
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,6 +17,7 @@ class Plan(NamedTuple):
     checks: tuple[int, ...]
 
 
+@final
 @dataclass(frozen=True)
 class Training:
     """One recipe of gradient descent.

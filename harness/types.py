@@ -176,6 +176,7 @@ class Result:
     candidates: tuple[Candidate, ...]
     layer_weights: tuple[tuple[float, ...], ...]
     data: Mapping[str, Any]
+    method: Mapping[str, Any]
     encoder: Mapping[str, Any]
     cost: Mapping[str, Any]
     environment: Mapping[str, Any]

@@ -33,7 +33,7 @@ def task(variant: str) -> Task:
         leaks="" if apart else "speaker",
         folding=""
         if apart
-        else "takes 0 to 4 of each speaker and digit test (official), 5 to 9 choose, the rest train",
+        else "of each speaker and digit, test: takes 0 to 4 (official); validation: 5 to 9; training: the rest",
     )
 
 

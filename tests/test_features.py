@@ -253,14 +253,6 @@ def test_single_frames_are_scaled_as_their_clips_are() -> None:
     assert torch.equal(FlatFrames(scaled).batch(rows).x, expected[rows])
 
 
-def test_single_frames_are_scaled_and_taken_only_by_clips() -> None:
-    flat = FlatFrames(Frames(clips()))
-    scale = flat.frames.scale(TRAIN)
-    for refuse in (lambda: flat.rows(TRAIN), lambda: flat.scale(TRAIN), lambda: flat.scaled(scale)):
-        with pytest.raises(NotImplementedError):
-            refuse()
-
-
 @pytest.mark.parametrize("features", [pooled(), Frames(clips()), FlatFrames(Frames(clips()))], ids=lambda x: type(x))
 def test_features_are_not_changed_by_accident(features: Features) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -1,0 +1,194 @@
+"""What the terminal shows: names and facts, forecasts, progress, results."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from harness.errors import NotApplicable, UserError, choices
+from harness.events import Event, Report
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from harness.experiment import Experiment, Inapplicable
+    from harness.testing import Finding
+    from harness.types import Result
+
+
+def known(kind: str) -> dict[str, str]:
+    """Names of a kind and one line each; imports nothing heavy."""
+    if kind == "interfaces":
+        from harness.interfaces import INTERFACES, POOLINGS
+
+        return INTERFACES | {f"LAYERS/{name}": line for name, line in POOLINGS.items()}
+    if kind == "heads":
+        from harness.catalogue import HEADS
+
+        return {name: entry.summary for name, entry in HEADS.items()}
+    if kind == "protocols":
+        from harness.protocols import PROTOCOLS
+
+        return {name: protocol.summary for name, protocol in PROTOCOLS.items()}
+    from harness.registry import plugins, task_names
+
+    found = plugins(kind)
+    if kind == "tasks":
+        return {name: plugin.summary for family, plugin in found.items() for name in task_names(family)}
+    return {name: plugin.summary for name, plugin in found.items()}
+
+
+def described(name: str) -> dict[str, Any]:
+    """Facts of whatever goes by a name.
+
+    Raises:
+        UserError: nothing does.
+    """
+    from harness import catalogue, protocols
+    from harness.registry import describe, plugins
+
+    family = re.split("[:@]", name)[0]
+    for kind in ("upstreams", "tasks"):
+        if family in plugins(kind):
+            return describe(kind, name)
+    if family in protocols.PROTOCOLS:
+        return protocols.describe(name)
+    if name in catalogue.HEADS:
+        return catalogue.describe(name)
+    interfaces = known("interfaces")
+    if name.partition("/")[0] in (*interfaces, "LAYERS") or family == "layer":
+        return catalogue.describe_interface(name)
+    names = [*plugins("upstreams"), *plugins("tasks"), *protocols.PROTOCOLS, *catalogue.HEADS, *interfaces]
+    raise UserError(f"there is nothing that goes by {name!r}: {choices(name, names)}")
+
+
+def models() -> str:
+    """Every published model by the name that runs it, in columns; imports nothing heavy."""
+    from harness.registry import plugins, published_models
+
+    rows = {name: row for family in plugins("upstreams") for name, row in published_models(family).items()}
+    columns = dict.fromkeys(column for row in rows.values() for column in row if column != "summary")
+    table = [["name", *columns], *([name, *(row.get(c, "") for c in columns)] for name, row in rows.items())]
+    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+    lines = []
+    for line, row in zip(table, [{}, *rows.values()], strict=True):
+        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        lines.append(f"{line[0]:<{widths[0]}}  {row['summary']}" if "summary" in row else cells.rstrip())
+    return "\n".join(lines)
+
+
+def letter(finding: "Finding") -> str:
+    """A finding as a doctor would write it."""
+    lines = [f"{finding.state:<9} {finding.check}" + (f": {finding.left_out}" if finding.left_out else "")]
+    for word, text in (("tried", finding.tried), ("saw", finding.seen), ("change", finding.change)):
+        if text:
+            lines += wrap(text, 110, initial_indent=f"{'':<10}{word:<7}", subsequent_indent=" " * 17)
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    unit, size = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if seconds >= 2 * s), ("s", 1))
+    return f"{seconds / size:.1f} {unit}"
+
+
+def forecasts(experiments: "Sequence[Experiment]", as_json: bool) -> None:
+    """Show what each extraction would take, or that an upstream is not applicable.
+
+    Raises:
+        NotApplicable: none is applicable.
+    """
+    from harness.experiment import foresee
+
+    applicable = False
+    for experiment in experiments:
+        label, task = experiment.encoder.spec.label, experiment.task.name
+        values = {"upstream": label, "task": task}
+        try:
+            f = foresee(experiment)
+        except NotApplicable as error:
+            if experiment is experiments[-1] and not applicable:
+                raise
+            event = Event("inapplicable", f"{label} on {task}: not applicable, {error}", values)
+        else:
+            applicable = True
+            text = (
+                f"{label} on {task}: {f.clips:,} clips to encode ({duration(f.seconds)} of audio), "
+                f"about {duration(3600 * f.hours)} and {f.bytes / 1e6:,.1f} MB"
+            )
+            event = Event("forecast", text, {**values, "hours": f.hours, "bytes": f.bytes})
+        if as_json:
+            _json(event)
+        else:
+            typer.echo(event.text)
+
+
+@contextmanager
+def reporting(as_json: bool) -> Iterator[Report]:
+    """Bars on a terminal, one line per event elsewhere, JSON lines if asked."""
+    if as_json:
+        yield _json
+    elif not sys.stderr.isatty():
+        yield lambda event: typer.echo(event.text, err=True)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        with Progress(TextColumn("{task.description}"), BarColumn(), console=Console(stderr=True)) as progress:
+            yield _bars(progress)
+
+
+def results(outcomes: "Sequence[Result | Inapplicable]") -> None:
+    """Show a table of results."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from harness.experiment import Inapplicable
+    from harness.results import describe_score
+
+    table = Table("task", "upstream", "metric", "score", "95 % interval", "layers chosen", "", box=box.SIMPLE)
+    for result in outcomes:
+        if isinstance(result, Inapplicable):
+            table.add_row(*map(escape, (result.task, result.upstream, "", "not applicable")))
+            continue
+        layers = ", ".join(sorted({str(fold.chosen["layer"]) for fold in result.folds}, key=lambda n: (len(n), n)))
+        marks = ", ".join([*result.badges, *result.deviations])
+        cells = (result.task, result.upstream, result.metric, *describe_score(result), layers, marks)
+        table.add_row(*map(escape, cells))
+    # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console.print(table)
+
+
+def _bars(progress: "Progress") -> Callable[[Event], None]:
+    from rich.markup import escape
+
+    bars: dict[tuple[str, Any], TaskID] = {}
+
+    def report(event: Event) -> None:
+        if event.done is None:
+            progress.console.print(escape(event.text))
+            return
+        name = (event.kind, event.values.get("upstream"))
+        if name not in bars:
+            bars[name] = progress.add_task("")
+        progress.update(bars[name], description=escape(event.text), completed=event.done, total=event.total)
+        if event.done == event.total:
+            progress.remove_task(bars.pop(name))
+            progress.console.print(escape(event.text))
+
+    return report
+
+
+def _json(event: Event) -> None:
+    row = {"event": event.kind, "text": event.text, **event.values}
+    if event.done is not None:
+        row |= {"done": event.done, "total": event.total}
+    typer.echo(json.dumps(row))
