@@ -38,6 +38,8 @@ _POOLED = {
     "attention": (*_SINGLE, "mean", "concat", "weighted-sum", "conv"),
     "frames": (*_SINGLE, "mean", "concat", "weighted-sum", "conv"),
 }
+#: Every interface by its name; layer:K stands for layer:0 and so on.
+NAMES = tuple(f"{layers}/{pooling}".rstrip("/") for pooling, kinds in _POOLED.items() for layers in kinds)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Interface:
         if self.layers.startswith("layer:"):
             name = self.layers.removeprefix("layer:")
             return ((name, (name,)),)
-        return ((f"{numbered[0]}..{numbered[-1]}", numbered),)
+        return ((f"{numbered[0]}..{numbered[-1]}" if len(numbered) > 1 else numbered[0], numbered),)
 
     def _vectors(self, layers: "Sequence[Sequence[Tensor]]") -> Pooled:
         import numpy as np

@@ -2,8 +2,9 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
 #: How many numbers of features are looked at together where nothing is learned.
 BATCH_NUMBERS = 2**24
-
-
-class _Look(NamedTuple):
-    step: int
-    score: Score
 
 
 @final
@@ -59,58 +55,67 @@ class Trained(Head):
     def search(self, problem: Problem) -> Iterator[Tried]:
         """One training for each setting; of each the look that the training keeps.
 
-        The setting then says after how many ``steps`` it was, and ``of`` how many if the rate followed a schedule.
+        The setting then says after how many ``steps`` it was and, where the rate follows a schedule, for how many
+        ``planned_steps`` that was made.
         """
         for setting in self.settings():
             yield self._train(problem, setting)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         """Train with one setting for the number of steps that it says, on the schedule that it was found on."""
-        length = setting.get("of", setting["steps"])
+        length = setting.get("planned_steps", setting["steps"])
         exact = replace(self.training, steps=length, epochs=None, least_steps=0, checks=length, keep="last")
-        return replace(self, training=exact)._train(problem, setting, judged=False).fitted
+        with _lent_generators(problem):
+            probe, looks = self._begun(problem, setting, exact)
+            next(step for step in looks if step == setting["steps"])
+        return _fitted(probe, problem.device)
 
-    def _train(self, problem: Problem, setting: Mapping[str, Any], judged: bool = True) -> Tried:
+    def _train(self, problem: Problem, setting: Mapping[str, Any]) -> Tried:
+        """Train with one setting, and keep what the training says."""
+        with _lent_generators(problem):
+            probe, looks = self._begun(problem, setting, self.training)
+            answers = _answering(probe, problem.valid, problem.device)
+            step, score = self._kept(probe, looks, lambda: problem.judge(answers()))
+        found = {**setting, "steps": step}
+        if self.training.schedule != "constant":
+            found["planned_steps"] = self.training.plan(len(_per_row(problem)[0])).steps
+        return Tried(found, score, _fitted(probe, problem.device))
+
+    def _begun(self, problem: Problem, setting: Mapping[str, Any], training: Training) -> "tuple[Probe, Iterator[int]]":
+        """A fresh probe, and its training, which goes on as it is asked for the next look."""
         import torch
 
         from harness.networks import build
 
         x, y = _per_row(problem)
-        # Dropout draws from the global generators too, so they are lent for the whole training.
-        devices = [problem.device] if problem.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(problem.seed)
-            outputs = targets.outputs(problem.target, y)
-            probe = build(self.network, (x.layers, x.width), outputs, (problem.join, problem.pool), self._own(setting))
-            probe.to(problem.device)
-            loader, answers = _loader(x, problem.device), torch.from_numpy(y).to(problem.device)
+        how = (problem.join, problem.pool)
+        probe = build(self.network, (x.layers, x.width), targets.outputs(problem.target, y), how, self._own(setting))
+        probe.to(problem.device)
+        loader, answers = _loader(x, problem.device), torch.from_numpy(y).to(problem.device)
 
-            def loss(rows: "Tensor") -> "Tensor":
-                batch = loader(rows.numpy())
-                return probe.loss(problem.target, batch.x, batch.mask, answers[rows.to(answers.device)])
+        def loss(rows: "Tensor") -> "Tensor":
+            batch = loader(rows.numpy())
+            return probe.loss(problem.target, batch.x, batch.mask, answers[rows.to(answers.device)])
 
-            look, best = _Look(0, Score(-np.inf, np.inf)), None
-            idle = 0
-            for step in descend(probe, loss, self.training, setting["rate"], clips=len(x), seed=problem.seed):
-                if not judged or self.training.keep == "last":
-                    look = _Look(step, look.score)
-                    if step == setting.get("steps"):
-                        break
-                    continue
-                score = problem.judge(_outputs(probe, problem.valid, problem.device))
-                if best is None or self._better(score, look.score):
-                    look, best, idle = _Look(step, score), copy.deepcopy(probe.state_dict()), 0
-                else:
-                    idle += 1
-                if self.training.patience is not None and idle >= self.training.patience:
-                    break
-            if best is not None:
-                probe.load_state_dict(best)
-            elif judged:
-                look = _Look(look.step, problem.judge(_outputs(probe, problem.valid, problem.device)))
-        fitted = Fitted(lambda features: _outputs(probe, features, problem.device), probe.interface.layer_weights())
-        length = {} if self.training.schedule == "constant" else {"of": self.training.plan(len(x)).steps}
-        return Tried({**setting, "steps": look.step, **length}, look.score, fitted)
+        return probe, descend(probe, loss, training, setting["rate"], clips=len(x), seed=problem.seed)
+
+    def _kept(self, probe: "Probe", looks: Iterator[int], judge: Callable[[], Score]) -> tuple[int, Score]:
+        """Train to the end, or until patience does, and put the probe back to the look that is kept."""
+        if self.training.keep == "last":
+            (*_, step) = looks
+            return step, judge()
+        kept, state, idle = (0, Score(-np.inf, np.inf)), None, 0
+        for step in looks:
+            score = judge()
+            if state is None or self._better(score, kept[1]):
+                kept, state, idle = (step, score), copy.deepcopy(probe.state_dict()), 0
+            else:
+                idle += 1
+            if self.training.patience is not None and idle >= self.training.patience:
+                break
+        if state is not None:
+            probe.load_state_dict(state)
+        return kept
 
     def _better(self, new: Score, old: Score) -> bool:
         if self.training.keep == "lowest loss":
@@ -145,15 +150,31 @@ def _loader(x: Examples, device: str) -> Callable[[Rows], Batch]:
     return load
 
 
-def _outputs(probe: "Probe", features: Features, device: str) -> Outputs:
-    """Outputs of all clips, some at a time."""
+@contextmanager
+def _lent_generators(problem: Problem) -> Iterator[None]:
+    """The global generators, seeded, for as long as dropout draws from them too; they are given back as they were."""
+    import torch
+
+    with torch.random.fork_rng([problem.device] if problem.device.startswith("cuda") else []):
+        torch.manual_seed(problem.seed)
+        yield
+
+
+def _fitted(probe: "Probe", device: str) -> Fitted:
+    return Fitted(lambda features: _answering(probe, features, device)(), probe.interface.layer_weights())
+
+
+def _answering(probe: "Probe", features: Features, device: str) -> Callable[[], Outputs]:
+    """Gives the outputs of all clips, some at a time, as the probe is when it is called."""
     from harness.networks import no_grad_outputs
 
     load = _loader(features, device)
-    if not isinstance(features, Frames):
-        size = max(1, BATCH_NUMBERS // (features.layers * features.width))
-        parts = [np.arange(start, min(start + size, len(features))) for start in range(0, len(features), size)]
-        return np.concatenate([no_grad_outputs(probe, *load(rows)).numpy() for rows in parts])
-    # Clip by clip: what a clip gets never depends on its neighbours' lengths.
-    each: list[Array] = [no_grad_outputs(probe, *load(np.array([i])))[0].numpy() for i in range(len(features))]
-    return each if each[0].ndim > 1 else np.stack(each)
+    # Frames go clip by clip: what a clip gets never depends on its neighbours' lengths.
+    size = 1 if isinstance(features, Frames) else max(1, BATCH_NUMBERS // (features.layers * features.width))
+    parts = np.split(np.arange(len(features)), range(size, len(features), size))
+
+    def outputs() -> Outputs:
+        each: list[Array] = [no_grad_outputs(probe, *load(rows)).numpy() for rows in parts]
+        return [out[0] for out in each] if each[0].ndim > 2 else np.concatenate(each)
+
+    return outputs

@@ -323,7 +323,7 @@ def test_whatever_is_learned_can_be_had_again(
 
 def test_a_schedule_says_how_long_it_was() -> None:
     tried, _ = scripted(told([0.0, 1.0, 0.0]), schedule="warm-up and down")
-    assert tried.setting == {"rate": 1e-2, "steps": 4, "of": 6}
+    assert tried.setting == {"rate": 1e-2, "steps": 4, "planned_steps": 6}
 
 
 def test_a_fit_is_not_judged() -> None:
