@@ -7,16 +7,27 @@ from typing import Any
 from harness.closed import Logistic, Ridge
 from harness.errors import UserError, choices
 from harness.heads import Head
-from harness.interfaces import INTERFACES, POOLINGS, Interface
+from harness.interfaces import INTERFACES, NAMES, POOLINGS, Interface
 from harness.neighbours import KNN, Cosine, NearestMean
 from harness.trained import Trained
 from harness.training import Training
 
-#: The groups of interfaces: one vector per clip; the same, learned with the head; one answer per frame.
+
+def group_of(interface: Interface) -> str:
+    """The interface's group in :data:`GROUPS`."""
+    if interface.pool == "none":
+        return "frames"
+    return "learned" if interface.learns or interface.needs_frames else "vector"
+
+
+def _named(name: str) -> Interface:
+    """An interface of :data:`harness.interfaces.NAMES`; of layer:K the first."""
+    return Interface.parse(name.replace("layer:K", "layer:0") if name in NAMES else name)
+
+
+#: The interfaces by name, in groups: one vector per clip; the same, learned with the head; one answer per frame.
 GROUPS = {
-    "vector": "best-layer, last, layer:K, mean, concat, and with /mean-std",
-    "learned": "weighted-sum, conv, conv-mean, and with /attention",
-    "frames": "with /frames",
+    group: tuple(name for name in NAMES if group_of(_named(name)) == group) for group in ("vector", "learned", "frames")
 }
 
 
@@ -123,13 +134,6 @@ HEADS: dict[str, Entry] = {
 }
 
 
-def group_of(interface: Interface) -> str:
-    """The interface's group in :data:`GROUPS`."""
-    if interface.pool == "none":
-        return "frames"
-    return "learned" if interface.learns or interface.needs_frames else "vector"
-
-
 def find_head(name: str) -> Entry:
     """A head by its name.
 
@@ -152,8 +156,8 @@ def check_pair(head: str, interface: Interface, kind: str) -> None:
         return
     can = {name: each for name, each in HEADS.items() if kind in each.kinds.get(group, ())}
     if not can:
-        groups = sorted({g for each in HEADS.values() for g, kinds in each.kinds.items() if kind in kinds})
-        known = "; ".join(GROUPS[name] for name in groups)
+        able = {g for each in HEADS.values() for g, kinds in each.kinds.items() if kind in kinds}
+        known = ", ".join(name for g, names in GROUPS.items() if g in able for name in names)
         raise UserError(f"no head answers {kind} after the interface {interface}: for {kind} there is {known}")
     raise UserError(
         f"the head {head} does not answer {kind} after the interface {interface}: those that do are {', '.join(can)}"
@@ -168,40 +172,84 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def groups() -> str:
+    """The interfaces of every group, in Markdown."""
+    lines = ["| group | interfaces |", "|---|---|"]
+    lines += [f"| {group} | " + ", ".join(f"`{name}`" for name in names) + " |" for group, names in GROUPS.items()]
+    return "\n".join(lines)
+
+
 def describe(name: str) -> dict[str, str]:
     """What ``harness info`` shows of a head."""
     entry = find_head(name)
     length, grid = describe_training(entry.head)
-    answers = {f"after {GROUPS[group]}": ", ".join(kinds) for group, kinds in entry.kinds.items()}
+    follows: dict[str, list[str]] = {}
+    for group, kinds in entry.kinds.items():
+        follows.setdefault(", ".join(kinds), []).extend(GROUPS[group])
+    answers = {kinds: f"after {', '.join(names)}" for kinds, names in follows.items()}
     return {"name": name, "summary": entry.summary, "training": length, "grid": grid, **answers}
 
 
 def describe_interface(name: str) -> dict[str, str]:
-    """What ``harness info`` shows of an interface."""
-    interface = Interface.parse(name) if name != "layer:K" else Interface("layer:0")
-    group = group_of(interface)
+    """What ``harness info`` shows of an interface, or of a pooling under the name ``LAYERS/POOLING``.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    members = [each for each in NAMES if name == f"LAYERS/{each.partition('/')[2]}"]
+    interface = _named(members[0] if members else name)
     layers = "layer:K" if interface.layers.startswith("layer:") else interface.layers
-    kept = "frames" if interface.needs_frames else POOLINGS.get(interface.pooling, "the mean over time")
+    facts = {"interfaces": ", ".join(members)} if members else {"summary": INTERFACES[layers]}
+    facts["pooling"] = POOLINGS.get(interface.pooling, "the mean over time")
+    facts["stored"] = "frames" if interface.needs_frames else "one vector for each clip and layer"
+    group = group_of(interface)
     heads = {head: ", ".join(entry.kinds[group]) for head, entry in HEADS.items() if group in entry.kinds}
-    return {"name": name, "summary": INTERFACES[layers], "kept of a clip": kept, **heads}
+    return {"name": name, **facts, **heads}
+
+
+_SCHEDULES = {
+    "constant": "constant rate",
+    "cosine to a tenth": "cosine to a tenth of the rate, epoch by epoch",
+    "warm-up and down": "linear warm-up over a tenth of the steps, then linear to 0",
+    "warm-up and down, early": "linear warm-up over a tenth of the steps, then linear to 0, reached early",
+}
 
 
 def describe_training(head: Head) -> tuple[str, str]:
     """Training and grid of a head, in words."""
     if not isinstance(head, Trained):
-        grids = {name: value for name, value in vars(head).items() if isinstance(value, tuple)}
-        return "solved, not trained by steps", "; ".join(f"{name} {_numbers(each)}" for name, each in grids.items())
+        return "solved, not trained by steps", "; ".join(f"{name} {_numbers(each)}" for name, each in _grids(head))
     t = head.training
     limits = [f"{count:,} {unit}" for count, unit in ((t.steps, "steps"), (t.epochs, "epochs")) if count]
     length = " or ".join(limits) + (", whichever is shorter" if len(limits) > 1 else "")
     least = f", at least {t.least_steps:,} steps" if t.least_steps else ""
-    looks = f"looked at {t.checks} times" if t.checks else f"looked at every {t.check_epochs} epoch(s)"
-    stop = f", stops after {t.patience} looks without gain" if t.patience else ""
     order = "" if t.shuffle else ", never shuffled"
     decay = f", weight decay {t.weight_decay:g}" if t.weight_decay else ""
     optimiser = {"adam": "Adam", "adamw": "AdamW"}[t.optimiser] + decay
-    grid = f"rate {_numbers(t.rates)}" if t.rates else f"{len(head.grid)} drawn points of layers, weights and rate"
-    return f"{optimiser}, {length}{least}, batches of {t.batch}{order}, {t.schedule} rate; {looks}{stop}", grid
+    grid = f"rate {_numbers(t.rates)}" if t.rates else f"{len(head.grid)} drawn points of depth, first weights and rate"
+    told = f"{optimiser}, {length}{least}, batches of {t.batch}{order}, {_SCHEDULES[t.schedule]}"
+    return "; ".join([told, *_looks(t)]), grid
+
+
+def _looks(training: Training) -> list[str]:
+    """When validation looks at a training, where it does."""
+    if training.keep == "last":
+        return []
+    epochs = "epoch" if training.check_epochs == 1 else f"{training.check_epochs} epochs"
+    looks = f"looked at {training.checks} times" if training.checks else f"looked at after every {epochs}"
+    return [looks + (f", stops after {training.patience} looks without gain" if training.patience else "")]
+
+
+def _grids(head: Head) -> list[tuple[str, tuple[float, ...]]]:
+    """What a head that is solved chooses from."""
+    match head:
+        case Logistic(grid):
+            return [("C", grid)]
+        case Ridge(grid):
+            return [("alpha", grid)]
+        case KNN(ks, temperatures):
+            return [("k", ks), ("temperature", temperatures)]
+    return []
 
 
 def _numbers(values: tuple[Any, ...]) -> str:

@@ -170,7 +170,7 @@ def layers(
     max_store: MaxStore = "50GB",
     device: Device = "auto",
     workers: Workers = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the curve as .html, .csv or .json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the curve as .html, .json or .csv.")] = None,
     as_json: Json = False,
 ) -> None:
     """Probe every layer by itself, draw the curve, and mark the layer that validation chooses."""

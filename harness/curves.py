@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +17,8 @@ _BAR = 32
 
 def draw(curve: Curve) -> str:
     """The curve in lines of text: a bar for each layer's validation score, and its test score with the interval."""
-    values = [layer.valid for layer in curve.layers]
-    low, high = min(values), max(values)
+    values = [layer.valid for layer in curve.layers if math.isfinite(layer.valid)]
+    low, high = min(values, default=0.0), max(values, default=0.0)
     unit = f"{curve.metric}, %" if is_share(curve.metric) else curve.metric
     lines = [
         f"{curve.upstream} on {curve.task}, protocol {curve.protocol}, {unit}",
@@ -26,7 +27,8 @@ def draw(curve: Curve) -> str:
     ]
     for layer in curve.layers:
         # The lowest keeps a sliver, so that a bar is never nothing.
-        length = _BAR if high == low else 1 + round((_BAR - 1) * (layer.valid - low) / (high - low))
+        share = 1.0 if high == low else (layer.valid - low) / (high - low)
+        length = 1 + round((_BAR - 1) * share) if math.isfinite(layer.valid) else 0
         bar = f"{shown(layer.valid, curve.metric):>6} {'█' * length}"
         ends = layer.interval
         interval = (
@@ -37,7 +39,12 @@ def draw(curve: Curve) -> str:
         mark = f"  ← chosen by validation in {layer.chosen} of {curve.fits} fits" if layer.chosen else ""
         lines.append(f"{layer.name:<6}  {bar:<{_BAR + 8}}  {shown(layer.test, curve.metric)} {interval}{mark}")
     lines += ["", f"choosing by validation gives {shown(curve.score, curve.metric)} on the test clips"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_notes(curve)])
+
+
+def _notes(curve: Curve) -> list[str]:
+    """The badges in one line, and the remarks."""
+    return [*([f"badges: {', '.join(curve.badges)}"] if curve.badges else []), *curve.remarks]
 
 
 def check_suffix(path: Path) -> None:
@@ -71,7 +78,7 @@ def to_json(curve: Curve) -> str:
 
 
 def to_csv(curve: Curve) -> str:
-    """One row per layer, plain numbers."""
+    """One row per layer, plain numbers; badges and remarks are in the other forms only."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["layer", "valid", "test", "low", "high", "chosen"])
@@ -115,8 +122,9 @@ def to_html(curve: Curve) -> str:
     figure = go.Figure([valid, test, ring])
     figure.update_layout(template="simple_white", title=escape(title), yaxis_title=unit)
     figure.update_xaxes(type="category", title="layer")
+    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(curve))
     page: str = figure.to_html(include_plotlyjs=True)
-    return page
+    return page.replace("<body>", f"<body>{notes}", 1)
 
 
 _FORMS = {".html": to_html, ".csv": to_csv, ".json": to_json}

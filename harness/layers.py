@@ -9,7 +9,7 @@ from harness import fit
 from harness.errors import UserError
 from harness.events import Event, Report, silent
 from harness.experiment import Experiment, fill, fit_all, load, settle
-from harness.record import interval_of
+from harness.record import badges_of, interval_of
 from harness.types import Interval
 
 
@@ -30,7 +30,7 @@ class Layer:
 @dataclass(frozen=True)
 class Curve:
     """All layers of an upstream on a task; ``score`` is what choosing the layer by validation gives, in ``fits``
-    fits.
+    fits. ``badges`` are what a result would have, ``remarks`` what the data make one careful about.
 
     Test scores of single layers are there to be looked at: whoever picks the best of them has chosen by the test.
     """
@@ -42,6 +42,8 @@ class Curve:
     layers: tuple[Layer, ...]
     score: float
     fits: int
+    badges: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def curve(experiment: Experiment, report: Report = silent) -> Curve:
@@ -53,6 +55,8 @@ def curve(experiment: Experiment, report: Report = silent) -> Curve:
     interface, _ = settle(experiment)
     if interface.layers != "best-layer":
         raise UserError(f"the interface {interface} shows no single layers: leave --interface out")
+    for remark in experiment.labelled.facts["remarks"]:
+        report(Event("remark", f"{experiment.task.name}: {remark}"))
     fill(experiment, report)
     data = load(experiment, interface)
     probed: dict[str, list[fit.Outcome]] = {}
@@ -70,6 +74,9 @@ def _drawn_from(experiment: Experiment, data: fit.Data, probed: dict[str, list[f
         max(probed, key=lambda name: outcomes_of[name].valid.rank)
         for outcomes_of in (dict(zip(probed, each, strict=True)) for each in zip(*probed.values(), strict=True))
     ]
+    if experiment.settings.preset.chooses_once:
+        splits = len(choices) // len(experiment.seeds)
+        choices = [choices[i - i % splits] for i in range(len(choices))]
     layers = []
     for name, outcomes in probed.items():
         test = _mean([outcome.fold.score for outcome in outcomes])
@@ -85,6 +92,8 @@ def _drawn_from(experiment: Experiment, data: fit.Data, probed: dict[str, list[f
         tuple(layers),
         _mean(chosen),
         len(chosen),
+        badges_of(experiment),
+        tuple(experiment.labelled.facts["remarks"]),
     )
 
 

@@ -1,5 +1,6 @@
 """What a run leaves: its result, put together from what the splits gave."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -133,7 +134,7 @@ def _method_facts(experiment: "Experiment") -> dict[str, Any]:
     """Everything that the protocol fixed, so that the run can be redone by hand."""
     preset, method = experiment.settings.preset, experiment.method
     return {
-        "head": {"kind": type(method.head).__name__, **asdict(method.head)},  # type: ignore[call-overload]
+        "head": {"kind": type(method.head).__name__, **json.loads(json.dumps(asdict(method.head)))},  # type: ignore[call-overload]
         "standardised": method.standardise,
         "refitted": method.refit,
         "splits": preset.splits,

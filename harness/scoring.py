@@ -127,8 +127,9 @@ class Scoring:
         if isinstance(self.target, Events):
             outputs, y = np.concatenate(list(outputs)), np.concatenate(list(y))
         # A class that training lacks has minus infinity, and one clip of it would make all losses equal.
-        finite = torch.from_numpy(np.asarray(outputs)).clamp(min=-1e4)
-        return float(targets.loss(self.target, finite, torch.from_numpy(y)))
+        out = np.array(outputs, np.float64)
+        out[np.isneginf(out)] = out.min(where=np.isfinite(out), initial=0) - 1e4
+        return float(targets.loss(self.target, torch.from_numpy(out), torch.from_numpy(y)))
 
     def _pairs(self, rows: Rows, drawn: bool) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
         """The trials between these clips, by position in ``rows``."""

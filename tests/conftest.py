@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from harness.catalogue import HEADS
+from harness.closed import Logistic, Ridge
 from harness.errors import UserError
+from harness.heads import Head
+from harness.protocols import PROTOCOLS
+from harness.trained import Trained
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -265,6 +271,32 @@ def kinds(install: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every head is trained for forty steps with one setting, or solved for two."""
+
+    def short(head: Head) -> Head:
+        if isinstance(head, Logistic | Ridge):
+            return replace(head, grid=head.grid[2::3])
+        if not isinstance(head, Trained):
+            return head
+        rates = (1e-2,) if head.training.rates else ()
+        training = replace(head.training, rates=rates, batch=32, steps=40, epochs=None, least_steps=0, checks=4)
+        return replace(head, training=training, grid=head.grid[2:3] or head.grid)
+
+    for name, entry in HEADS.items():
+        monkeypatch.setitem(HEADS, name, replace(entry, head=short(entry.head)))
+    for name, protocol in PROTOCOLS.items():
+        heads = {own: short(head) for own, head in protocol.heads.items()}
+        monkeypatch.setitem(PROTOCOLS, name, replace(protocol, heads=heads))
+
+
+@pytest.fixture
 def folders(tmp_path: Path) -> dict[str, str]:
     """Where a run finds and leaves things, as keywords."""
     return {name: str(tmp_path / name) for name in ("data", "store", "results")}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the toys' audio is made, once for all tests that leave it as it is."""
+    return str(tmp_path_factory.mktemp("made"))

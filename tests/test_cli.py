@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from harness import cli
+from harness import cli, show
 
 Folders = dict[str, str]
 Run = Callable[..., tuple[int, str, str]]
@@ -72,6 +73,40 @@ def test_a_dry_run_forecasts_and_stores_nothing(command: Run, folders: Folders) 
     assert files(Path(folders["store"])) == []
 
 
+NARROW = ("--upstream", "spectrum:short", "--task", "toy:right", "--interface", "conv-mean", "--head", "superb-linear")
+
+
+@pytest.mark.usefixtures("kinds")
+@pytest.mark.parametrize("wide", [("spectrum:equal", "spectrum:short"), ("spectrum:short", "spectrum:equal")])
+def test_a_dry_run_of_a_sweep_tells_what_is_not_applicable(
+    wide: tuple[str, str], command: Run, folders: Folders
+) -> None:
+    upstreams = [word for name in wide for word in ("--upstream", name)]
+    code, out, err = command("run", *upstreams, *NARROW[2:], "--dry-run", *places(folders))
+    lines = dict(line.split(" on toy:right: ") for line in out.splitlines())
+    assert (code, err, tuple(lines)) == (0, "", wide)
+    assert lines["spectrum:equal"].startswith("200 clips to encode")
+    assert lines["spectrum:short"].startswith("not applicable, ")
+    assert "needs 3 layers or more, and this upstream has 2" in lines["spectrum:short"]
+
+
+@pytest.mark.usefixtures("kinds")
+def test_a_dry_run_in_json_tells_what_is_not_applicable(command: Run, folders: Folders) -> None:
+    arguments = ("run", "--upstream", "spectrum:equal", *NARROW, "--dry-run", "--json")
+    events = [json.loads(line) for line in command(*arguments, *places(folders))[1].splitlines()]
+    assert [(event["event"], event["upstream"]) for event in events] == [
+        ("forecast", "spectrum:equal"),
+        ("inapplicable", "spectrum:short"),
+    ]
+
+
+@pytest.mark.usefixtures("kinds")
+def test_a_dry_run_of_what_alone_is_not_applicable_is_refused(command: Run, folders: Folders) -> None:
+    code, out, err = command("run", *NARROW, "--dry-run", *places(folders))
+    assert (code, out) == (2, "")
+    assert err.startswith("harness: conv-mean is not applicable: it needs 3 layers or more")
+
+
 def test_features_fills_the_store_and_then_does_nothing(command: Run, folders: Folders) -> None:
     options = [word for name in ("data", "store") for word in (f"--{name}", folders[name])]
     assert "200 clips encoded" in command("features", "mel", "toy:right", *options)[2]
@@ -86,12 +121,33 @@ def test_the_leaderboard_is_built_from_results(command: Run, folders: Folders, t
     assert "mel" in (tmp_path / "page" / "index.html").read_text()
 
 
-@pytest.mark.parametrize(("kind", "name"), [("upstreams", "ssamba"), ("interfaces", "layer:K"), ("heads", "superb-linear")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("upstreams", "ssamba"), ("interfaces", "layer:K"), ("heads", "superb-linear")]
+)
 def test_one_kind_can_be_listed(command: Run, kind: str, name: str) -> None:
     assert name in command("list", kind)[1]
 
 
-@pytest.mark.parametrize(("name", "fact"), [("ssamba:tiny", "arXiv 2405.11831"), ("esc50:esc10", "CC BY 3.0")])
+@pytest.mark.parametrize("kind", ["interfaces", "heads", "protocols"])
+def test_info_knows_whatever_is_listed(command: Run, kind: str) -> None:
+    names = [line.split()[0] for line in command("list", kind)[1].splitlines()]
+    assert len(names) > 5
+    for name in names:
+        code, out, _ = command("info", name)
+        assert (code, out.split()[:2]) == (0, ["name", name])
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("ssamba:tiny", "arXiv 2405.11831"),
+        ("esc50:esc10", "CC BY 3.0"),
+        ("layer:K/attention", "the output of block K"),
+        ("layer:7/frames", "every frame is answered"),
+        ("LAYERS/mean-std", "best-layer/mean-std, last/mean-std, layer:K/mean-std, concat/mean-std"),
+        ("ridge", "alpha 0.01, 0.1, 1, 10, 100, 1000, 10000"),
+    ],
+)
 def test_info_tells_what_is_known(command: Run, name: str, fact: str) -> None:
     assert fact in command("info", name)[1]
 
@@ -203,6 +259,14 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(
     assert files(Path(folders["store"])) == []
 
 
+@pytest.mark.parametrize("name", ["LAYERS", "LAYERS/median", "conv/mean-std", "layer:K/median", "nothing"])
+def test_info_of_what_is_not_there_is_refused(command: Run, name: str) -> None:
+    code, out, err = command("info", name)
+    assert (code, out) == (2, "")
+    assert re.match("harness: there is (no interface|nothing that goes by) ", err)
+    assert name in err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_without_a_device_is_refused(command: Run, folders: Folders) -> None:
     arguments = ("--upstream", "mel", "--task", "toy:right", "--device", "cuda")
@@ -220,7 +284,7 @@ def test_sizes_are_understood(text: str, size: float) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(3, "3.0 s"), (119, "119.0 s"), (600, "10.0 min"), (9000, "2.5 h")])
 def test_times_are_shown_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
-    assert cli.duration(seconds) == text
+    assert show.duration(seconds) == text
 
 
 def test_an_interrupted_command_says_how_to_continue(

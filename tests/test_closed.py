@@ -289,6 +289,15 @@ def test_a_search_tries_what_a_fit_gives(head: Head, setting: Mapping[str, Any],
 
 
 @pytest.mark.parametrize(("head", "setting", "target"), CASES)
+def test_a_narrowed_head_tries_that_one_setting(head: Head, setting: Mapping[str, Any], target: Target) -> None:
+    x = noise()
+    task = problem(target, x, targets(target, x))
+    *_, last = head.search(task)
+    (alone,) = head.narrowed({"layer": "7", **setting}).search(task)
+    assert (alone.setting, alone.score) == (setting, last.score)
+
+
+@pytest.mark.parametrize(("head", "setting", "target"), CASES)
 def test_features_are_left_as_they_are(head: Head, setting: Mapping[str, Any], target: Target) -> None:
     x = noise()
     task = problem(target, x, targets(target, x))

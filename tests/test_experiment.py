@@ -1,6 +1,5 @@
 """The whole pipeline, on toys whose right score is known."""
 
-import json
 import os
 import signal
 import subprocess
@@ -16,62 +15,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from experiments import Folders, prepared, prepared_all, relabelled
 
 import harness
 from harness import experiment
-from harness.catalogue import HEADS
+from harness.cli import main
 from harness.datasets import load_clips, rotation
 from harness.events import Event
-from harness.experiment import Experiment, Inapplicable, foresee, open_store, prepare_all, run_all
+from harness.experiment import Experiment, Inapplicable, foresee, run_all
 from harness.extract import Encoder
-from harness.heads import Head
+from harness.labelled import label_task
 from harness.protocols import PROTOCOLS
+from harness.recipes import RULES as RECIPES
+from harness.registry import UpstreamSpec, load_task
 from harness.results import read_all
-from harness.settings import Settings
 from harness.trained import Trained
 from harness.types import Clip, Result, Split
 
 Refused = Callable[[str], AbstractContextManager[None]]
-Folders = dict[str, str]
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = pytest.mark.usefixtures("toys", "quick")
 
 PLAIN = [name for name in PROTOCOLS if ":" not in name]
 COMPAT = [name for name in PROTOCOLS if ":" in name]
 
 
-def prepared_all(upstreams: Sequence[str], tasks: Sequence[str], folders: Folders, **settings: Any) -> list[Experiment]:
-    chosen = Settings(
-        data=[folders["data"]], store=Path(folders["store"]), results=Path(folders["results"]), **settings
-    )
-    return prepare_all(upstreams, tasks, chosen, open_store(chosen))
-
-
-def prepared(upstream: str, task: str, folders: Folders, **settings: Any) -> Experiment:
-    (one,) = prepared_all([upstream], [task], folders, **settings)
-    return one
-
-
-def relabelled(one: Experiment, clips: Sequence[Clip], **task: Any) -> Experiment:
-    """The same experiment with other clips, and other facts of their task."""
-    return replace(one, labelled=replace(one.labelled, clips=clips, task=replace(one.task, **task)))
+@pytest.fixture
+def spoilt(tmp_path: Path) -> Folders:
+    """Where a run finds data that the test may change, and leaves things."""
+    return {name: str(tmp_path / name) for name in ("data", "store", "results")}
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every head is trained for sixty steps with one setting."""
-
-    def short(head: Head) -> Head:
-        if not isinstance(head, Trained):
-            return head
-        rates = (1e-2,) if head.training.rates else ()
-        training = replace(head.training, rates=rates, batch=64, steps=60, epochs=None, least_steps=0, checks=4)
-        return replace(head, training=training, grid=head.grid[2:3] or head.grid)
-
-    for name, entry in HEADS.items():
-        monkeypatch.setitem(HEADS, name, replace(entry, head=short(entry.head)))
-    for name, protocol in PROTOCOLS.items():
-        heads = {own: short(head) for own, head in protocol.heads.items()}
-        monkeypatch.setitem(PROTOCOLS, name, replace(protocol, heads=heads))
+def folders(folders: Folders, made: str) -> Folders:
+    """Where a run finds data that all tests share, and leaves things."""
+    return {**folders, "data": made}
 
 
 # What a score means.
@@ -108,10 +85,9 @@ def test_a_task_whose_groups_leak_is_refused(folders: Folders, refused: Refused)
         load_clips(replace(one.task, list_clips=lambda folder: clips), Path(folders["data"]))
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("protocol", ["default", "superb", "evar"])
 def test_the_test_folds_choose_nothing(protocol: str, folders: Folders) -> None:
-    one = prepared("mel", "toy:right", folders, protocol=protocol)
+    one = prepared("mel", "toy:right", folders, protocol=protocol, limit=100)
     split = Split(train=("1", "2", "3"), valid=("4",), test=("5",))
     lying = [replace(clip, target="a") if clip.fold == "5" else clip for clip in one.labelled.clips]
     honest, misled = (experiment.run(relabelled(one, clips, splits=(split,))) for clips in (one.labelled.clips, lying))
@@ -144,7 +120,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
     return counts
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 def test_every_plain_protocol_runs_from_one_extraction(folders: Folders, encoded: Counter[bytes]) -> None:
     runs = [harness.run("spectrum", "kinds:tags", protocol=protocol, **folders) for protocol in PLAIN]
     assert len(encoded) == 96
@@ -154,7 +130,6 @@ def test_every_plain_protocol_runs_from_one_extraction(folders: Folders, encoded
     assert len(list(Path(folders["store"]).glob("*/encoder.json"))) == 1
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_protocol_solves_what_can_be_solved_and_marks_what_chose_by_a_test_fold(
     protocol: str, folders: Folders
@@ -169,27 +144,6 @@ def test_every_protocol_solves_what_can_be_solved_and_marks_what_chose_by_a_test
     assert (result.seed_std is None) == (seeds == 1)
 
 
-@pytest.mark.usefixtures("quick", "kinds")
-@pytest.mark.parametrize("protocol", ["hear:compat", "arch:compat", "evar:compat"])
-def test_a_published_recipe_is_told_and_encodes_again(protocol: str, folders: Folders) -> None:
-    plain = harness.run("spectrum", "kinds:tags", **folders)
-    one = prepared("spectrum", "kinds:tags", folders, protocol=protocol)
-    events: list[Event] = []
-    result = experiment.run(one, events.append)
-    assert result.cost["clips_encoded"] == plain.cost["clips_encoded"] == 96
-    (told,) = [event.text for event in events if event.kind == "forecast"]
-    assert told.startswith(f"{protocol} hears clips its own way ({PROTOCOLS[protocol].recipe}): 96 are encoded again")
-    assert "min and 0." in told
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("protocol", ["default", "superb"])
-def test_a_plain_protocol_tells_no_forecast(protocol: str, folders: Folders) -> None:
-    events: list[Event] = []
-    experiment.run(prepared("mel", "toy:right", folders, protocol=protocol, limit=60), events.append)
-    assert "forecast" not in {event.kind for event in events}
-
-
 def lengthen(one: Experiment) -> None:
     """Every third clip lasts half as long again."""
     import soundfile
@@ -199,27 +153,65 @@ def lengthen(one: Experiment) -> None:
         soundfile.write(clip.path, np.r_[wave, wave[: len(wave) // 2]], rate)
 
 
-@pytest.mark.usefixtures("quick")
-def test_where_a_recipe_changes_some_clips_only_these_are_encoded_again(folders: Folders) -> None:
-    lengthen(prepared("mel", "toy:right", folders))
-    harness.run("mel", "toy:right", **folders)
-    result = harness.run("mel", "toy:right", protocol="xares:compat", **folders)
-    assert result.cost["clips_encoded"] == 200 - len(range(0, 200, 3))
+@pytest.mark.usefixtures("kinds")
+@pytest.mark.parametrize(
+    ("protocol", "again"),
+    # A third lasts 0.75 s: HEAR and ARCH fill the others up to that; EVAR takes 0.583 s, of long ones twice.
+    [("hear:compat", 64), ("arch:compat", 64), ("evar:compat", 64 + 2 * 32)],
+)
+def test_a_published_recipe_is_told_and_encodes_again_what_it_changes(
+    protocol: str, again: int, spoilt: Folders
+) -> None:
+    lengthen(prepared("spectrum", "kinds:tags", spoilt))
+    plain = experiment.fill(prepared("spectrum", "kinds:tags", spoilt))
+    assert plain["clips_encoded"] == 96
+    events: list[Event] = []
+    cost = experiment.fill(prepared("spectrum", "kinds:tags", spoilt, protocol=protocol), events.append)
+    assert cost["clips_encoded"] == again
+    (told,) = [event.text for event in events if event.kind == "forecast"]
+    summary = RECIPES[PROTOCOLS[protocol].recipe].summary
+    assert told.startswith(f"{protocol} hears clips its own way ({summary}): {again} are encoded again")
+    assert "min and 0." in told
 
 
-@pytest.mark.usefixtures("quick")
-def test_cuts_to_learn_from_and_to_score_are_encoded_both(folders: Folders) -> None:
-    one = prepared("mel", "toy:right", folders)
+@pytest.mark.parametrize("protocol", ["hear:compat", "arch:compat", "evar:compat"])
+@pytest.mark.parametrize("published", [True, False])
+def test_a_clip_of_exactly_the_prescribed_length_is_heard_whole(
+    published: bool, protocol: str, folders: Folders
+) -> None:
+    plain = prepared("mel", "toy:right", folders)
+    one = prepared("mel", "toy:right", folders, protocol=protocol)
+    known = {PROTOCOLS[protocol].benchmark: {"seconds": 0.5}} if published else {}
+    labelled = label_task(replace(one.task, published=known), one.settings, one.store)
+    assert [piece.key for piece in labelled.learnt] == [piece.key for piece in plain.labelled.learnt]
+    assert [piece.key for piece in labelled.scored] == [piece.key for piece in plain.labelled.scored]
+
+
+@pytest.mark.parametrize("protocol", ["default", "superb"])
+def test_a_plain_protocol_tells_no_forecast(protocol: str, folders: Folders) -> None:
+    events: list[Event] = []
+    experiment.run(prepared("mel", "toy:right", folders, protocol=protocol, limit=60), events.append)
+    assert "forecast" not in {event.kind for event in events}
+
+
+def test_where_a_recipe_changes_some_clips_only_these_are_encoded_again(spoilt: Folders) -> None:
+    lengthen(prepared("mel", "toy:right", spoilt, limit=60))
+    experiment.fill(prepared("mel", "toy:right", spoilt, limit=60))
+    cost = experiment.fill(prepared("mel", "toy:right", spoilt, limit=60, protocol="xares:compat"))
+    assert cost["clips_encoded"] == 60 - 20
+
+
+def test_cuts_to_learn_from_and_to_score_are_encoded_both(spoilt: Folders) -> None:
+    one = prepared("mel", "toy:right", spoilt, limit=60)
     lengthen(one)
     task = replace(one.task, published={"superb": {"crop": 0.5, "gain": -3.0}})
     settings = replace(one.settings, protocol="superb:compat", head="ridge", interface="last")
-    labelled = experiment._label(task, settings, one.store)
+    labelled = label_task(task, settings, one.store)
     result = experiment.run(replace(one, labelled=labelled, settings=settings))
-    assert result.cost["clips_encoded"] == 200 + len(range(0, 200, 3))
+    assert result.cost["clips_encoded"] == 60 + 20
     assert result.score > 0.95
 
 
-@pytest.mark.usefixtures("quick")
 def test_in_hear_as_published_the_first_split_chooses_for_all(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,10 +225,32 @@ def test_in_hear_as_published_the_first_split_chooses_for_all(
     assert {fold.chosen["rate"] for fold in result.folds} == {1e-2}
 
 
+@pytest.mark.usefixtures("kinds")
+@pytest.mark.parametrize("head", ["logistic", "ridge", "knn", "nearest-mean"])
+def test_a_layer_and_a_setting_that_the_first_split_chose_go_to_all_others_of_a_solved_head(
+    head: str, folders: Folders
+) -> None:
+    given = {"protocol": "hear:compat", "interface": "best-layer", "head": head, "limit": 100}
+    result = harness.run("spectrum", "toy:groups", **given, **folders)
+    tried = [[c.setting for c in result.candidates if c.split == index] for index in range(5)]
+    assert len({setting["layer"] for setting in tried[0]}) == 4
+    (chosen,) = {tuple(sorted(fold.chosen.items())) for fold in result.folds}
+    setting = {name: value for name, value in chosen if name != "seed"}
+    assert setting in tried[0]
+    assert tried[1:] == [[setting]] * 4
+
+
+@pytest.mark.parametrize("protocol", ["default", "hear"])
+def test_in_a_plain_protocol_every_split_tries_everything(protocol: str, folders: Folders) -> None:
+    result = harness.run("mel", "toy:groups", protocol=protocol, head="logistic", limit=60, **folders)
+    assert len(set(Counter(candidate.split for candidate in result.candidates).values())) == 1
+    assert len(result.candidates) > 5
+
+
 # Badges.
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 @pytest.mark.parametrize("protocol", COMPAT)
 def test_a_single_split_is_never_chosen_by_its_test(protocol: str, folders: Folders) -> None:
     assert harness.run("mel", "kinds:tags", protocol=protocol, **folders).badges == ()
@@ -255,11 +269,11 @@ def test_an_untrained_upstream_is_marked(folders: Folders) -> None:
 # Every kind of target.
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 @pytest.mark.parametrize(
     ("kind", "metric", "protocols", "least"),
     [
-        ("tags", "map", PLAIN, 0.95),
+        ("tags", "map", PLAIN, 0.9),
         ("slots", "accuracy", ["default", "superb"], 0.95),
         ("value", "r2", ["default"], 0.95),
         ("value", "r2", ["superb"], 0.6),
@@ -279,7 +293,7 @@ def test_every_kind_of_target_that_can_be_heard_is_heard(
         assert len(read_all(Path(folders["results"]))) == protocols.index(protocol) + 1
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 @pytest.mark.parametrize("head", [None, "speaker-linear"])
 def test_speakers_that_can_be_told_apart_are_told_apart(head: str | None, folders: Folders) -> None:
     result = harness.run("spectrum", "kinds:trials", head=head, **folders)
@@ -302,7 +316,7 @@ def test_speakers_of_shuffled_trials_are_not_told_apart(folders: Folders) -> Non
     assert 0.3 < result.score < 0.7
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 def test_sound_events_are_found_with_the_filter_that_validation_chose(folders: Folders) -> None:
     result = harness.run("spectrum", "kinds:events", **folders)
     assert {"median", "shortest"} <= set(result.folds[0].chosen)
@@ -327,7 +341,7 @@ def test_superb_names_what_it_lacks_for_speakers(protocol: str, folders: Folders
 # Interfaces that an upstream does not fit.
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 def test_layers_of_unequal_width_leave_superb_the_last_and_the_result_says_so(folders: Folders) -> None:
     result = harness.run("spectrum:uneven", "kinds:tags", protocol="superb", **folders)
     assert (result.interface, result.protocol) == ("last", "superb")
@@ -336,24 +350,27 @@ def test_layers_of_unequal_width_leave_superb_the_last_and_the_result_says_so(fo
     assert harness.run("spectrum", "kinds:tags", protocol="superb", **folders).deviations == ()
 
 
-@pytest.mark.usefixtures("quick", "kinds")
-def test_a_weighted_sum_of_unequal_layers_that_is_asked_for_is_refused(folders: Folders, refused: Refused) -> None:
+@pytest.mark.usefixtures("kinds")
+def test_a_weighted_sum_of_unequal_layers_that_is_not_the_protocols_own_is_refused(
+    folders: Folders, refused: Refused
+) -> None:
+    asked = {"interface": "weighted-sum", "head": "superb-linear"}
     with refused("weighted-sum needs layers of one width"):
-        harness.run("spectrum:uneven", "kinds:tags", protocol="superb", interface="weighted-sum", **folders)
+        harness.run("spectrum:uneven", "kinds:tags", **asked, **folders)
 
 
 CONV = {"interface": "conv-mean", "head": "superb-linear"}
 TOO_FEW = "conv-mean is not applicable: it needs 3 layers or more, and this upstream has 2"
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 def test_convolutions_over_too_few_layers_end_a_run_of_one(folders: Folders, refused: Refused) -> None:
     with refused(TOO_FEW):
         run_all(prepared_all(["spectrum:short"], ["kinds:tags"], folders, **CONV))
     assert not list(Path(folders["store"]).glob("*/shards/*"))
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 def test_convolutions_over_too_few_layers_leave_a_gap_in_a_sweep(folders: Folders) -> None:
     events: list[Event] = []
     sweep = prepared_all(["spectrum:short", "spectrum"], ["kinds:tags"], folders, **CONV)
@@ -366,7 +383,7 @@ def test_convolutions_over_too_few_layers_leave_a_gap_in_a_sweep(folders: Folder
     ]
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 @pytest.mark.parametrize("interface", ["conv", "last/attention", "weighted-sum/attention"])
 def test_an_interface_that_learns_from_frames_is_given_them(interface: str, folders: Folders) -> None:
     result = harness.run("spectrum", "kinds:slots", interface=interface, head="superb-linear", limit=60, **folders)
@@ -376,44 +393,156 @@ def test_an_interface_that_learns_from_frames_is_given_them(interface: str, fold
     assert len(result.layer_weights) == (interface == "weighted-sum/attention")
 
 
+@pytest.mark.usefixtures("kinds")
+def test_a_sweep_in_which_nothing_is_applicable_ends_with_the_sentence(folders: Folders, refused: Refused) -> None:
+    events: list[Event] = []
+    sweep = prepared_all(["spectrum:short"], ["kinds:tags", "kinds:slots"], folders, **CONV)
+    with refused(TOO_FEW):
+        run_all(sweep, events.append)
+    assert [event.kind for event in events] == ["inapplicable", "inapplicable"]
+    assert not list(Path(folders["results"]).glob("*"))
+
+
+@pytest.mark.usefixtures("kinds")
+@pytest.mark.parametrize(
+    ("interface", "view"),
+    [
+        ("conv", "frames[all]:float16"),
+        ("weighted-sum/attention", "frames[all]:float16"),
+        ("last/attention", "frames[final]:float16"),
+        ("layer:2/attention", "frames[2]:float16"),
+        ("conv-mean", "mean"),
+    ],
+)
+def test_an_experiment_is_prepared_without_loading_a_network(
+    interface: str, view: str, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: UpstreamSpec, *_: Any) -> Any:
+        raise AssertionError("a network was loaded")
+
+    monkeypatch.setattr(UpstreamSpec, "load", fail)
+    one = prepared("spectrum", "kinds:tags", folders, interface=interface, head="superb-linear")
+    assert str(one.encoder.view) == view
+    assert (len(one.key), len(one.seeds), len(one.splits(0))) == (64, 1, 1)
+    with pytest.raises(AssertionError, match="a network was loaded"):
+        experiment.run(one)
+
+
+# Views that are asked for.
+
+
+@pytest.mark.parametrize("view", ["mean-std", "mean-std-ln"])
+def test_a_view_that_the_interface_does_not_show_is_refused_and_leaves_no_result(
+    view: str, folders: Folders, refused: Refused
+) -> None:
+    with refused(f"the interface best-layer needs the view mean.*, not {view}: leave --view out"):
+        harness.run("mel", "toy:right", view=view, limit=40, **folders)
+    assert not list(Path(folders["results"]).glob("*"))
+    assert not list(Path(folders["store"]).glob("*/shards/*"))
+
+
+@pytest.mark.usefixtures("kinds")
+def test_a_frames_view_without_the_layers_that_the_interface_shows_is_refused(
+    folders: Folders, refused: Refused
+) -> None:
+    with refused(r"last/frames needs the view frames\[final\]:float16, not frames\[0,1\]:float16: leave --view out"):
+        harness.run("spectrum", "kinds:events", view="frames[0,1]:float16", **folders)
+    assert not list(Path(folders["results"]).glob("*"))
+
+
+@pytest.mark.usefixtures("kinds")
+@pytest.mark.parametrize("view", ["frames[all]:float16", "frames[1,final]:float16"])
+def test_a_frames_view_with_more_layers_than_the_interface_shows_gives_the_same_score(
+    view: str, folders: Folders
+) -> None:
+    plain = harness.run("spectrum", "kinds:events", limit=48, **folders)
+    wider = harness.run("spectrum", "kinds:events", view=view, limit=48, **folders)
+    assert (plain.encoder["view"], wider.encoder["view"]) == ("frames[final]:float16", view)
+    assert wider.score == plain.score
+    assert wider.candidates == plain.candidates
+
+
+@pytest.mark.usefixtures("kinds")
+def test_features_alone_are_kept_in_any_view(folders: Folders) -> None:
+    one = prepared("spectrum", "kinds:tags", folders, view="mean-std", limit=10)
+    assert experiment.fill(one)["clips_encoded"] == 10
+    stored = one.shelf.get([piece.key for piece in one.labelled.pieces])["final"]
+    plain = prepared("spectrum", "kinds:tags", folders, view="mean", limit=10)
+    experiment.fill(plain)
+    means = plain.shelf.get([piece.key for piece in plain.labelled.pieces])["final"]
+    (width,) = means[0].shape
+    assert [tuple(row.shape) for row in stored] == [(2 * width,)] * 10
+    assert all(row[:width].equal(mean) and row[width:].std() > 0 for row, mean in zip(stored, means, strict=True))
+
+
 # Runs.
 
 
 def test_the_same_run_again_does_nothing_and_says_so(folders: Folders) -> None:
-    first = harness.run("mel", "toy:right", **folders)
+    first = harness.run("mel", "toy:right", limit=60, **folders)
     events: list[Event] = []
-    again = experiment.run(prepared("mel", "toy:right", folders), events.append)
+    again = experiment.run(prepared("mel", "toy:right", folders, limit=60), events.append)
     assert again == first
     assert [event.text for event in events] == ["mel on toy:right: done before, nothing to do"]
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 @pytest.mark.parametrize("kind", ["tags", "slots", "value", "trials", "events"])
 def test_a_run_of_any_kind_is_known_again(kind: str, folders: Folders) -> None:
     first = harness.run("spectrum", f"kinds:{kind}", limit=80, **folders)
     assert experiment.run(prepared("spectrum", f"kinds:{kind}", folders, limit=80)) == first
 
 
+def test_asking_for_the_protocols_own_is_the_same_run_as_not_asking(folders: Folders) -> None:
+    first = harness.run("mel", "toy:right", limit=60, **folders)
+    own = {"interface": "best-layer", "head": "logistic", "view": "mean"}
+    events: list[Event] = []
+    again = experiment.run(prepared("mel", "toy:right", folders, limit=60, **own), events.append)
+    assert (again.key, again.protocol) == (first.key, "default")
+    assert [event.text for event in events] == ["mel on toy:right: done before, nothing to do"]
+    assert len(list(Path(folders["results"]).iterdir())) == 1
+
+
+@pytest.mark.usefixtures("kinds")
+def test_asking_superb_for_its_own_weighted_sum_is_the_same_run_for_layers_of_unequal_width_too(
+    folders: Folders,
+) -> None:
+    for upstream in ("spectrum", "spectrum:uneven"):
+        plain = prepared(upstream, "kinds:tags", folders, protocol="superb")
+        asked = prepared(upstream, "kinds:tags", folders, protocol="superb", interface="weighted-sum")
+        assert asked.key == plain.key
+        assert experiment.settle(asked) == experiment.settle(plain)
+
+
+def test_a_task_that_is_found_to_leak_is_run_again(folders: Folders) -> None:
+    one = prepared("mel", "toy:right", folders)
+    assert relabelled(one, one.labelled.clips, leaks="one recorder").key != one.key
+    assert relabelled(one, one.labelled.clips).key == one.key
+
+
 def test_another_setting_is_another_run_on_the_same_features(folders: Folders) -> None:
-    harness.run("mel", "toy:right", **folders)
-    other = harness.run("mel", "toy:right", interface="last", **folders)
+    harness.run("mel", "toy:right", limit=60, **folders)
+    other = harness.run("mel", "toy:right", interface="last", limit=60, **folders)
     assert other.cost["clips_encoded"] == 0
     assert len(read_all(Path(folders["results"]))) == 2
 
 
-def test_features_do_not_depend_on_where_the_data_lies(folders: Folders, tmp_path: Path) -> None:
-    harness.run("mel", "toy:right", **folders)
-    Path(folders["data"]).rename(tmp_path / "elsewhere")
+def test_features_do_not_depend_on_where_the_data_lies(spoilt: Folders, tmp_path: Path) -> None:
+    harness.run("mel", "toy:right", limit=40, **spoilt)
+    Path(spoilt["data"]).rename(tmp_path / "elsewhere")
     again = harness.run(
-        "mel", "toy:right", **{**folders, "data": str(tmp_path / "elsewhere"), "results": str(tmp_path / "other")}
+        "mel",
+        "toy:right",
+        limit=40,
+        **{**spoilt, "data": str(tmp_path / "elsewhere"), "results": str(tmp_path / "other")},
     )
     assert again.cost["clips_encoded"] == 0
 
 
 def test_added_clips_alone_are_encoded(folders: Folders) -> None:
-    small = harness.run("mel", "toy:right", limit=100, **folders)
-    whole = harness.run("mel", "toy:right", **folders)
-    assert (small.cost["clips_encoded"], whole.cost["clips_encoded"]) == (100, 100)
+    small = experiment.fill(prepared("mel", "toy:right", folders, limit=100))
+    whole = experiment.fill(prepared("mel", "toy:right", folders))
+    assert (small["clips_encoded"], whole["clips_encoded"]) == (100, 100)
 
 
 def test_a_limit_keeps_every_class_in_every_fold(folders: Folders) -> None:
@@ -429,15 +558,14 @@ def test_a_limit_keeps_the_trials_between_the_clips_that_are_left(folders: Folde
     assert all({trial.one, trial.other} <= kept for trial in labelled.trials)
 
 
-@pytest.mark.usefixtures("quick", "kinds")
+@pytest.mark.usefixtures("kinds")
 def test_weighted_sum_learns_weights_and_reports_them(folders: Folders) -> None:
-    result = harness.run("spectrum", "toy:right", interface="weighted-sum", head="superb-linear", **folders)
+    result = harness.run("spectrum", "toy:right", interface="weighted-sum", head="superb-linear", limit=60, **folders)
     assert len(result.layer_weights) == 5
     assert all(len(row) == 4 and sum(row) == pytest.approx(1) for row in result.layer_weights)
     assert all(max(row) > 1.01 / 4 for row in result.layer_weights)
 
 
-@pytest.mark.usefixtures("quick")
 def test_seeds_of_a_random_head_are_averaged_and_their_spread_reported(folders: Folders) -> None:
     result = harness.run("mel", "toy:groups", head="superb-linear", interface="last", seeds=2, limit=100, **folders)
     assert len(result.folds) == 10
@@ -448,7 +576,6 @@ def test_seeds_of_a_random_head_are_averaged_and_their_spread_reported(folders: 
     assert result.fold_std == pytest.approx(np.std(by_fold, ddof=1))
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_head_without_randomness_is_run_once_where_a_benchmark_trains_three(folders: Folders) -> None:
     one = prepared("mel", "toy:right", folders, protocol="evar", head="knn")
     assert list(one.seeds) == [42]
@@ -465,7 +592,7 @@ def test_the_interval_holds_the_score(folders: Folders) -> None:
 
 
 def test_a_result_names_no_folder_of_the_user(folders: Folders, tmp_path: Path) -> None:
-    harness.run("mel", "toy:right", **folders)
+    harness.run("mel", "toy:right", limit=60, **folders)
     (path,) = Path(folders["results"]).iterdir()
     assert str(tmp_path) not in path.read_text()
 
@@ -475,21 +602,15 @@ def test_a_result_tells_what_it_was_made_with(folders: Folders) -> None:
     assert {"torch", "numpy", "python", "harness", "processor"} <= set(result.environment)
     assert {"weights", "revision", "view", "resampler", "sample_rate", "training"} <= set(result.encoder)
     assert (result.data["clips"], result.data["groups"]) == (200, 50)
-    assert len(result.candidates) == 5 * 1 * 6  # splits, layers, penalties
+    assert len(result.candidates) == 5 * 1 * 2  # splits, layers, penalties
     assert list(result.metrics) == ["accuracy", "balanced_accuracy", "macro_f1", "map", "auroc", "d_prime"]
 
 
-def test_chance_is_the_share_of_the_most_frequent_class(folders: Folders) -> None:
-    result = harness.run("mel", "toy:groups", **folders)
-    counts = Counter(clip.target for clip in prepared("mel", "toy:groups", folders).labelled.clips)
-    assert result.data["chance"] == max(counts.values()) / 200
-
-
 def test_what_is_asked_for_instead_of_the_protocols_own_is_part_of_its_name(folders: Folders) -> None:
-    assert harness.run("mel", "toy:right", interface="last", **folders).protocol == "default+last"
-    assert harness.run("mel", "toy:right", view="mean-ln", **folders).protocol == "default+mean-ln"
-    assert harness.run("mel", "toy:right", head="knn", **folders).protocol == "default+knn"
-    assert harness.run("mel", "toy:right", head="logistic", **folders).protocol == "default"
+    assert harness.run("mel", "toy:right", interface="last", limit=60, **folders).protocol == "default+last"
+    assert harness.run("mel", "toy:right", view="mean-ln", limit=60, **folders).protocol == "default+mean-ln"
+    assert harness.run("mel", "toy:right", head="knn", limit=60, **folders).protocol == "default+knn"
+    assert harness.run("mel", "toy:right", head="logistic", limit=60, **folders).protocol == "default"
 
 
 def test_clips_outside_the_limits_are_counted_also_when_nothing_is_encoded(folders: Folders) -> None:
@@ -504,12 +625,12 @@ def test_clips_outside_the_limits_are_counted_also_when_nothing_is_encoded(folde
 
 
 def test_the_stored_probe_guards_features_that_are_reused(folders: Folders, refused: Refused) -> None:
-    one = prepared("mel", "toy:right", folders)
+    one = prepared("mel", "toy:right", folders, limit=60)
     experiment.run(one)
     (one.shelf.folder / "probe.safetensors").unlink()
     one.shelf.agree({name: 1.1 * row for name, row in one.encoder.answer().items()})
     with refused("answers differently in layer"):
-        harness.run("mel", "toy:right", interface="last", **folders)
+        harness.run("mel", "toy:right", interface="last", limit=60, **folders)
 
 
 def test_a_forecast_stores_nothing(folders: Folders) -> None:
@@ -531,16 +652,29 @@ def test_frames_are_kept_for_other_uses_but_not_fitted(folders: Folders, refused
     assert experiment.fill(one)["clips_encoded"] == 10
     rows = one.shelf.get([piece.key for piece in one.labelled.pieces])
     assert [rows[name][0].shape for name in ("0", "final")] == [(3, 192), (3, 192)]
-    with refused("needs one vector a clip, and the view .* gives many: leave --view out"):
+    with refused(r"best-layer needs the view mean, not frames\[0,final\]:float16: leave --view out"):
         experiment.run(one)
 
 
 @pytest.mark.usefixtures("kinds")
-def test_a_metric_that_is_undefined_on_a_test_fold_is_refused(folders: Folders, refused: Refused) -> None:
-    one = prepared("spectrum", "kinds:value", folders)
-    clips = [replace(clip, target=1.0) if clip.fold == "test" else clip for clip in one.labelled.clips]
-    with refused("r2 is not defined on the test fold test of kinds:value"):
-        experiment.run(relabelled(one, clips))
+@pytest.mark.parametrize(("fold", "part"), [("valid", "validation"), ("test", "test")])
+def test_a_metric_that_is_no_number_ends_with_a_sentence_and_writes_nothing(
+    fold: str, part: str, folders: Folders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = load_task("kinds:value")
+
+    def constant(folder: Path) -> list[Clip]:
+        return [replace(clip, target=1.0) if clip.fold == fold else clip for clip in task.list_clips(folder)]
+
+    monkeypatch.setattr(experiment, "load_task", lambda name: replace(task, list_clips=constant))
+    command = ["harness", "run", "--upstream", "spectrum", "--task", "kinds:value"]
+    monkeypatch.setattr("sys.argv", [*command, *(word for name, at in folders.items() for word in (f"--{name}", at))])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"harness: r2 is no number on the {part} clips of the split that tests on fold test: ")
+    assert not list(Path(folders["results"]).glob("*"))
 
 
 @pytest.mark.parametrize(
@@ -559,7 +693,7 @@ def test_a_metric_that_is_undefined_on_a_test_fold_is_refused(folders: Folders, 
         ({"device": "tpu"}, "there is no device 'tpu'"),
         ({"limit": 3}, "raise --limit"),
         ({"limit": 3, "protocol": "arch:compat"}, "raise --limit"),
-        ({"limit": 3, "protocol": "evar:compat"}, "raise --limit"),
+        ({"limit": 3, "protocol": "evar:compat"}, "no random tenth of the . training clips of toy:right"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(
@@ -571,27 +705,20 @@ def test_a_setting_that_cannot_be_is_refused(
 
 
 def test_a_killed_run_continues_and_ends_with_the_same_numbers(folders: Folders, toys: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from harness.cli import main; main()",
-        "run",
-        "--task",
-        "toy:right",
-        "--limit",
-        "40",
-    ]
-    command += ["--upstream", "ssamba:tiny@untrained", "--workers", "1", "--data", folders["data"]]
-    environment = {**os.environ, "PYTHONPATH": str(toys), "OMP_NUM_THREADS": "1"}
+    settings: dict[str, Any] = {"limit": 40, "workers": 1, "data": folders["data"]}
 
-    def start(place: str) -> subprocess.Popen[bytes]:
-        more = ["--store", str(tmp_path / place / "store"), "--results", str(tmp_path / place / "results")]
-        return subprocess.Popen(
-            [*command, *more], env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
+    def places(name: str) -> dict[str, str]:
+        return {place: str(tmp_path / name / place) for place in ("store", "results")}
 
-    assert start("whole").wait() == 0
-    killed = start("killed")
+    given = {"limit": "40", "workers": "1", "data": folders["data"], **places("killed")}
+    command = [sys.executable, "-c", "from harness.cli import main; main()", "run"]
+    command += ["--upstream", "ssamba:tiny@untrained", "--task", "toy:right"]
+    killed = subprocess.Popen(
+        [*command, *(word for name, value in given.items() for word in (f"--{name}", value))],
+        env={**os.environ, "PYTHONPATH": str(toys), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     while not (stored := sorted((tmp_path / "killed" / "store").glob("*/shards/*.safetensors"))):
         assert killed.poll() is None
         time.sleep(0.02)
@@ -600,18 +727,21 @@ def test_a_killed_run_continues_and_ends_with_the_same_numbers(folders: Folders,
     before = {path: path.stat().st_mtime_ns for path in stored}
     assert not list((tmp_path / "killed").glob("results/*"))
 
-    assert start("killed").wait() == 0
+    whole, resumed = (
+        harness.run("ssamba:tiny@untrained", "toy:right", **settings, **places(name)) for name in ("whole", "killed")
+    )
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    whole, resumed = (json.loads(next((tmp_path / p / "results").iterdir()).read_text()) for p in ("whole", "killed"))
-    assert resumed["cost"]["clips_encoded"] < whole["cost"]["clips_encoded"] == 40
-    assert (resumed["score"], resumed["candidates"]) == (whole["score"], whole["candidates"])
-    shards = ({p.name: p.read_bytes() for p in (tmp_path / w).rglob("shards/*")} for w in ("whole", "killed"))
-    assert next(shards) == next(shards)
+    assert resumed.cost["clips_encoded"] < whole.cost["clips_encoded"] == 40
+    assert (resumed.key, resumed.score, resumed.candidates) == (whole.key, whole.score, whole.candidates)
+    one, other = ({p.name: p.read_bytes() for p in (tmp_path / w).rglob("shards/*")} for w in ("whole", "killed"))
+    assert one == other
 
 
 def test_one_thread_and_two_give_the_same_score(folders: Folders) -> None:
     one, two = (
-        harness.run("mel", "toy:groups", workers=workers, **{**folders, "store": f"{folders['store']}{workers}"})
+        harness.run(
+            "mel", "toy:groups", limit=60, workers=workers, **{**folders, "store": f"{folders['store']}{workers}"}
+        )
         for workers in (1, 2)
     )
     assert one.score == two.score

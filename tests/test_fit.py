@@ -1,7 +1,9 @@
 """Fitting: every split chooses by its own validation clips, and its test clips are answered once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from harness.catalogue import HEADS as CATALOGUE
 from harness.closed import Logistic, Ridge
 from harness.features import Array, Features, Pooled, Rows
 from harness.fit import Data, Method, Outcome, fit_split, spread
@@ -18,8 +21,9 @@ from harness.scoring import Scoring
 from harness.splits import AnySplit, ClipSplit, CompatSplit
 from harness.trained import Trained
 from harness.training import Training
-from harness.types import Candidate, Class, Clip, Trials
+from harness.types import Candidate, Class, Clip, Trial, Trials, Value
 
+Refused = Callable[[str], AbstractContextManager[None]]
 CLIPS = 96
 CLASSES = Class(("a", "b", "c"))
 TRAINING = Training(rates=(1e-2,), batch=32, steps=60, checks=3)
@@ -30,7 +34,6 @@ HEADS: dict[str, Head] = {
     "knn": KNN((1, 5)),
     "trained": Trained("superb-linear", TRAINING),
 }
-STANDARDISE = ("no", "training", "training and validation")
 
 
 def part(number: int) -> Rows:
@@ -40,6 +43,15 @@ def part(number: int) -> Rows:
 
 TRAIN, VALID, TEST = np.sort(np.concatenate([part(0), part(1)])), part(2), part(3)
 SPLIT = ClipSplit(TRAIN, VALID, TEST, ("4",))
+BOTH = np.union1d(TRAIN, VALID)
+#: The same, but features are standardised with validation clips too (EVAR).
+WIDE = CompatSplit(TRAIN, VALID, TEST, ("4",), BOTH)
+#: Ways to standardise: whether, and on which split.
+STANDARDISE = [
+    pytest.param(False, SPLIT, id="no"),
+    pytest.param(True, SPLIT, id="by-train"),
+    pytest.param(True, WIDE, id="by-train-and-valid"),
+]
 
 
 def scoring(y: Sequence[int]) -> Scoring:
@@ -87,6 +99,9 @@ class Spy(Head):
         self.fitted.append((problem, setting))
         return self._answering("fit")
 
+    def narrowed(self, setting: Mapping[str, Any]) -> "Spy":
+        return replace(self, told={setting["name"]: self.told[setting["name"]]})
+
     def _answering(self, by: str) -> Fitted:
         def outputs(x: Features) -> Array:
             self.answered.append((by, array(x)))
@@ -104,12 +119,11 @@ def spied(data: Data, split: AnySplit = SPLIT, **method: Any) -> Spy:
 # What a head sees.
 
 
-@pytest.mark.parametrize("standardise", STANDARDISE)
-def test_the_search_learns_from_train_and_is_judged_by_valid(standardise: Any) -> None:
+@pytest.mark.parametrize(("standardise", "split"), STANDARDISE)
+def test_the_search_learns_from_train_and_is_judged_by_valid(standardise: bool, split: AnySplit) -> None:
     data = toy()
-    by = {"training": TRAIN, "training and validation": np.union1d(TRAIN, VALID)}.get(standardise)
-    for x, problem in zip(data.inputs.values(), spied(data, standardise=standardise).searched, strict=True):
-        expected = array(x) if by is None else standardised(array(x), by)
+    for x, problem in zip(data.inputs.values(), spied(data, split, standardise=standardise).searched, strict=True):
+        expected = standardised(array(x), split.scaling) if standardise else array(x)
         np.testing.assert_allclose(array(problem.train.x), expected[TRAIN], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(array(problem.valid), expected[VALID], rtol=1e-4, atol=1e-5)
         assert np.array_equal(problem.train.y, data.scoring.y[TRAIN])
@@ -118,7 +132,7 @@ def test_the_search_learns_from_train_and_is_judged_by_valid(standardise: Any) -
 
 def test_unstandardised_features_are_left_to_the_last_bit() -> None:
     data = toy()
-    for x, problem in zip(data.inputs.values(), spied(data, standardise="no").searched, strict=True):
+    for x, problem in zip(data.inputs.values(), spied(data, standardise=False).searched, strict=True):
         assert np.array_equal(array(problem.train.x), array(x)[TRAIN])
         assert np.array_equal(array(problem.valid), array(x)[VALID])
 
@@ -131,14 +145,14 @@ def test_a_judge_scores_the_validation_clips() -> None:
     assert problem.judge(right[TEST]).value < 1.0
 
 
-@pytest.mark.parametrize("standardise", STANDARDISE)
-def test_the_refit_learns_from_train_and_valid(standardise: Any) -> None:
-    data, both = toy(), np.union1d(TRAIN, VALID)
-    ((problem, setting),) = spied(data, standardise=standardise).fitted
+@pytest.mark.parametrize(("standardise", "split"), STANDARDISE)
+def test_the_refit_learns_from_train_and_valid(standardise: bool, split: AnySplit) -> None:
+    data = toy()
+    ((problem, setting),) = spied(data, split, standardise=standardise).fitted
     x = array(data.inputs["0"])
-    expected = x if standardise == "no" else standardised(x, both)
-    np.testing.assert_allclose(array(problem.train.x), expected[both], rtol=1e-4, atol=1e-5)
-    assert np.array_equal(problem.train.y, data.scoring.y[both])
+    expected = standardised(x, BOTH) if standardise else x
+    np.testing.assert_allclose(array(problem.train.x), expected[BOTH], rtol=1e-4, atol=1e-5)
+    assert np.array_equal(problem.train.y, data.scoring.y[BOTH])
     assert (setting["name"], problem.seed) == ("a", 3)
 
 
@@ -150,20 +164,21 @@ def test_without_a_refit_the_head_that_was_chosen_answers() -> None:
 
 
 @pytest.mark.parametrize("refit", [True, False])
-@pytest.mark.parametrize("standardise", STANDARDISE)
-def test_the_test_clips_are_answered_once_scaled_like_those_learned_from(standardise: Any, refit: bool) -> None:
+@pytest.mark.parametrize(("standardise", "split"), STANDARDISE)
+def test_the_test_clips_are_answered_once_scaled_like_those_learned_from(
+    standardise: bool, split: AnySplit, refit: bool
+) -> None:
     data = toy()
-    ((_, x),) = spied(data, standardise=standardise, refit=refit).answered
-    whole = refit or standardise == "training and validation"
+    ((_, x),) = spied(data, split, standardise=standardise, refit=refit).answered
     given = array(data.inputs["0"])
-    expected = given if standardise == "no" else standardised(given, np.union1d(TRAIN, VALID) if whole else TRAIN)
+    expected = standardised(given, BOTH if refit else split.scaling) if standardise else given
     np.testing.assert_allclose(x, expected[TEST], rtol=1e-4, atol=1e-5)
 
 
 def test_where_test_clips_are_heard_differently_they_are_answered_so() -> None:
     data = toy()
     other = {name: Pooled(array(x) + 1) for name, x in data.inputs.items()}
-    spy = spied(replace(data, tested=other), standardise="no")
+    spy = spied(replace(data, tested=other), standardise=False)
     assert np.array_equal(spy.answered[0][1], array(data.inputs["0"])[TEST] + 1)
     assert np.array_equal(array(spy.searched[0].train.x), array(data.inputs["0"])[TRAIN])
 
@@ -245,16 +260,17 @@ def test_layers_of_equal_features_give_the_first() -> None:
 
 def test_a_metric_that_is_better_the_lower_it_is_is_told_as_it_is() -> None:
     data = toy(layers=("1",))
-    trials = replace(data, scoring=replace(data.scoring, target=Trials(), metric="eer"))
+    listed = [Trial(str(a), str(b), (a - b) % 3 == 0) for a in TEST.tolist() for b in TEST.tolist() if a < b]
+    trials = replace(data, scoring=replace(data.scoring, target=Trials(), metric="eer", trials=listed))
     (told,) = fit_split(trials, SPLIT, Method(Spy({"a": (-0.25, 1.0)}))).candidates
     assert told.valid_score == 0.25
 
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("refit", [True, False])
-@pytest.mark.parametrize("standardise", STANDARDISE)
-def test_the_layer_that_knows_the_class_is_found(name: str, refit: bool, standardise: Any) -> None:
-    outcome = fit_split(toy(), SPLIT, Method(HEADS[name], standardise, refit))
+@pytest.mark.parametrize(("standardise", "split"), STANDARDISE)
+def test_the_layer_that_knows_the_class_is_found(name: str, refit: bool, standardise: bool, split: AnySplit) -> None:
+    outcome = fit_split(toy(), split, Method(HEADS[name], standardise, refit))
     assert outcome.fold.chosen["layer"] == "1"
     assert outcome.fold.score > 0.7
 
@@ -285,20 +301,19 @@ def changed(data: Data, seed: int) -> Data:
 
 
 @pytest.mark.parametrize("refit", [True, False])
-@pytest.mark.parametrize("standardise", STANDARDISE)
-def test_no_test_clip_reaches_a_head_that_is_chosen_or_fitted(standardise: Any, refit: bool) -> None:
+@pytest.mark.parametrize(("standardise", "split"), STANDARDISE)
+def test_no_test_clip_reaches_a_head_that_is_chosen_or_fitted(standardise: bool, split: AnySplit, refit: bool) -> None:
     data = toy()
     # Every clip and feature has a number of its own, so that what a head sees tells whose it is.
     own = (np.arange(CLIPS)[:, None, None] + np.array([0, 0.25, 0.5])).astype(np.float32)
     inputs = {name: Pooled(own) for name in data.inputs}
     data = replace(data, inputs=inputs, tested=inputs)
-    spy = spied(data, standardise=standardise, refit=refit)
-    both = np.union1d(TRAIN, VALID)
-    first = TRAIN if standardise == "training" else both
-    for problems, by in ((spy.searched, first), ([problem for problem, _ in spy.fitted], both)):
-        scale = own if standardise == "no" else standardised(own, by)
+    spy = spied(data, split, standardise=standardise, refit=refit)
+    for problems, by in ((spy.searched, split.scaling), ([problem for problem, _ in spy.fitted], BOTH)):
+        scale = standardised(own, by) if standardise else own
         for problem in problems:
-            for x in (array(problem.train.x), array(problem.valid)):
+            # A refit is not judged, so what it learns from has other units than the validation clips beside it.
+            for x in map(array, (problem.train.x, problem.valid) if problems is spy.searched else (problem.train.x,)):
                 whose = np.abs(x[:, None, 0, 0] - scale[None, :, 0, 0]).argmin(1)
                 np.testing.assert_allclose(x, scale[whose], atol=1e-4)
                 assert not set(whose.tolist()) & set(TEST.tolist())
@@ -306,8 +321,10 @@ def test_no_test_clip_reaches_a_head_that_is_chosen_or_fitted(standardise: Any, 
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("refit", [True, False])
-@pytest.mark.parametrize("standardise", STANDARDISE)
-def test_test_clips_move_neither_the_choice_nor_the_head(name: str, refit: bool, standardise: Any) -> None:
+@pytest.mark.parametrize(("standardise", "split"), STANDARDISE)
+def test_test_clips_move_neither_the_choice_nor_the_head(
+    name: str, refit: bool, standardise: bool, split: AnySplit
+) -> None:
     data, method = toy(noise=2), Method(HEADS[name], standardise, refit)
     # The heads are asked of the same clips, whatever their test clips were.
     asked = {
@@ -315,7 +332,7 @@ def test_test_clips_move_neither_the_choice_nor_the_head(name: str, refit: bool,
         for layer, x in data.inputs.items()
     }
     one, *others = (
-        fit_split(replace(d, tested=asked), SPLIT, method) for d in (data, changed(data, 1), changed(data, 2))
+        fit_split(replace(d, tested=asked), split, method) for d in (data, changed(data, 1), changed(data, 2))
     )
     for other in others:
         assert other.candidates == one.candidates
@@ -324,10 +341,10 @@ def test_test_clips_move_neither_the_choice_nor_the_head(name: str, refit: bool,
         assert np.array_equal(other.answers.scores, one.answers.scores)
 
 
-@pytest.mark.parametrize("standardise", STANDARDISE)
-def test_a_published_split_may_choose_by_what_it_scores_and_then_does(standardise: Any) -> None:
-    data, both = toy(noise=2), np.union1d(TRAIN, VALID)
-    split = CompatSplit(both, TEST, TEST, ("4",), "test-selected")
+@pytest.mark.parametrize("standardise", [False, True])
+def test_a_published_split_may_choose_by_what_it_scores_and_then_does(standardise: bool) -> None:
+    data = toy(noise=2)
+    split = CompatSplit(BOTH, TEST, TEST, ("4",), BOTH, "test-selected")
     outcomes = [
         fit_split(d, split, Method(HEADS["logistic"], standardise, refit=False)) for d in (data, changed(data, 1))
     ]
@@ -372,6 +389,59 @@ def test_a_class_that_only_the_test_clips_hold_is_scored_as_wrong(name: str) -> 
     outcome: Outcome = fit_split(data, poor, Method(HEADS[name]))
     assert 2 not in outcome.answers.scores.argmax(1)
     assert outcome.fold.score == pytest.approx((y[TEST] != 2).mean())
+
+
+# A narrowed head.
+
+
+def short(head: Head) -> Head:
+    """Trained for four steps, looked at twice."""
+    if not isinstance(head, Trained):
+        return head
+    return replace(head, training=replace(head.training, steps=4, epochs=None, least_steps=0, checks=2))
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_narrowed_head_of_the_catalogue_tries_the_chosen_setting_alone(name: str) -> None:
+    head, kinds = short(CATALOGUE[name].head), CATALOGUE[name].kinds["vector"]
+    data = toy(noise=2, layers=("1",))
+    listed = [Trial(str(a), str(b), bool(data.scoring.y[a] == data.scoring.y[b])) for a, b in combinations(TEST, 2)]
+    if kinds == ("trials",):
+        data = replace(data, scoring=replace(data.scoring, target=Trials(), metric="eer", trials=listed))
+    elif "class" not in kinds:
+        raise AssertionError(f"{name} answers neither classes nor trials")
+    whole = fit_split(data, SPLIT, Method(head), seed=3)
+    chosen = {name: value for name, value in whole.fold.chosen.items() if name != "seed"}
+    alone = fit_split(data, SPLIT, Method(head.narrowed(whole.fold.chosen)), seed=3)
+    assert [candidate.setting for candidate in alone.candidates] == [chosen]
+    assert alone.candidates[0].valid_score == max(
+        map(valid_score, whole.candidates), key=lambda v: data.scoring.sign * v
+    )
+    assert alone.fold == whole.fold
+    assert len(whole.candidates) > 1 or name in (
+        "nearest-mean",
+        "cosine",
+        "arch-linear",
+        "arch-nonlinear",
+        "xares-linear",
+    )
+
+
+# A metric that is no number.
+
+
+@pytest.mark.parametrize(("rows", "part"), [(VALID, "validation"), (TEST, "test")])
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_metric_that_is_no_number_on_a_part_of_a_split_is_refused(
+    rows: Rows, part: str, refit: bool, refused: Refused
+) -> None:
+    data = toy()
+    values = np.random.default_rng(1).normal(0, 1, CLIPS)
+    values[rows] = 0.5
+    clips = [replace(clip, target=float(v)) for clip, v in zip(data.scoring.clips, values, strict=True)]
+    data = replace(data, scoring=Scoring(Value(), "r2", clips))
+    with refused(f"r2 is no number on the {part} clips of the split that tests on fold 4: "):
+        fit_split(data, SPLIT, Method(HEADS["ridge"], refit=refit))
 
 
 # Small numbers.

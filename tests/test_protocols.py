@@ -14,7 +14,7 @@ from harness.catalogue import HEADS, HEAR_GRID, check_pair, describe_training, f
 from harness.heads import Head
 from harness.neighbours import KNN
 from harness.networks import build
-from harness.protocols import PROTOCOLS, Protocol, find_protocol, table
+from harness.protocols import PROTOCOLS, Protocol, describe, find_protocol, table
 from harness.trained import Trained
 from harness.training import Training
 from harness.types import KINDS
@@ -174,12 +174,8 @@ def test_words_for_the_recipe_do_not_move_the_training() -> None:
 @pytest.mark.parametrize("name", PLAIN)
 def test_plain_protocols_hear_whole_clips_on_the_tasks_own_splits_in_the_upstreams_own_view(name: str) -> None:
     protocol = find_protocol(name)
-    assert (protocol.recipe, protocol.splits, protocol.view, protocol.once) == (
-        "whole clips",
-        "the task's own",
-        "",
-        False,
-    )
+    assert (protocol.recipe, protocol.splits, protocol.view) == ("whole", "official", "")
+    assert not protocol.chooses_once
 
 
 @pytest.mark.parametrize(
@@ -194,9 +190,9 @@ def test_plain_protocols_hear_whole_clips_on_the_tasks_own_splits_in_the_upstrea
 )
 def test_published_protocols_have_the_published_recipe_and_splits(name: str, recipe: Any, rule: Any) -> None:
     protocol = find_protocol(name)
-    assert recipes.RULES[protocol.recipe] is recipe
-    assert splits.RULES[protocol.splits] is rule
-    assert (protocol.view, protocol.once) == ("mean", name == "hear:compat")
+    assert recipes.RULES[protocol.recipe].rule is recipe
+    assert splits.RULES[protocol.splits].rule is rule
+    assert (protocol.view, protocol.chooses_once) == ("mean", name == "hear:compat")
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -207,8 +203,9 @@ def test_every_rule_that_a_protocol_names_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_evar_standardises_and_so_does_the_default(name: str) -> None:
-    expected = {"default": "training", "evar": "training", "evar:compat": "training and validation"}
-    assert find_protocol(name).standardise == expected.get(name, "no")
+    assert find_protocol(name).standardise == (name in ("default", "evar", "evar:compat"))
+    told = describe(name)["standardised"]
+    assert told == ("by the training clips" if find_protocol(name).standardise else "no")
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -315,12 +312,12 @@ def test_an_unknown_protocol_is_refused_with_the_nearest_name(refused: Refused) 
     [
         ("superb", ["Adam, 30,000 steps or 200 epochs, whichever is shorter, batches of 32", "looked at 40 times"]),
         ("superb:compat", ["Adam, 200,000 steps, batches of 32", "0.1, 0.01, 0.001, 0.0001, 1e-05"]),
-        ("hear", ["500 epochs, batches of 1024", "every 3 epoch", "stops after 20 looks", "8 drawn points"]),
-        ("arch", ["AdamW", "weight decay 0.01", "200 epochs, batches of 32, warm-up and down rate", "rate 0.001"]),
+        ("hear", ["500 epochs, batches of 1024", "every 3 epochs", "stops after 20 looks", "8 drawn points"]),
+        ("arch", ["AdamW", "weight decay 0.01", "200 epochs, batches of 32, linear warm-up", "rate 0.001"]),
         ("hear:compat", ["500 epochs, batches of 1024, never shuffled"]),
         ("evar", ["rate 0.001, 0.0003, 0.0001, 3e-05", "stops after 20 looks"]),
-        ("xares", ["10 epochs, at least 2,000 steps", "cosine to a tenth rate"]),
-        ("default", ["solved, not trained by steps", "grid 0.0001, 0.001, 0.01, 0.1, 1, 10"]),
+        ("xares", ["10 epochs, at least 2,000 steps", "cosine to a tenth of the rate"]),
+        ("default", ["solved, not trained by steps", "C 0.0001, 0.001, 0.01, 0.1, 1, 10"]),
     ],
 )
 def test_a_training_is_told_in_words(name: str, words: list[str]) -> None:
@@ -333,10 +330,11 @@ def test_the_table_has_a_row_for_every_protocol_and_tells_its_defects() -> None:
     assert [row[0] for row in rows[2:]] == [f"`{name}`" for name in PROTOCOLS]
     assert {len(row) for row in rows} == {8}
     for row, protocol in zip(rows[2:], PROTOCOLS.values(), strict=True):
-        assert row[4:] == [protocol.chosen, protocol.splits, protocol.recipe, protocol.defects]
+        rules = [splits.RULES[protocol.splits].summary, recipes.RULES[protocol.recipe].summary]
+        assert row[4:] == [protocol.chosen, *rules, protocol.defects]
 
 
 def test_a_protocol_of_no_benchmark_would_be_like_any_other() -> None:
     one = Protocol("mine", "mine", "me", {"class": ("last", "knn")}, chosen="k", defects="none")
     assert one.method("knn", {}, "cpu").head is find_head("knn").head
-    assert (one.benchmark, one.recipe) == ("mine", "whole clips")
+    assert (one.benchmark, one.recipe, one.splits) == ("mine", "whole", "official")

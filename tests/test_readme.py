@@ -67,6 +67,7 @@ def test_the_example_upstream_takes_any_length(samples: int) -> None:
 def test_its_tables_are_those_of_the_code() -> None:
     assert protocols.table() in README
     assert catalogue.table() in README
+    assert catalogue.groups() in README
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -5,13 +5,10 @@ import pytest
 
 from harness.audio import Recipe
 from harness.errors import UserError
-from harness.recipes import RULES, WHOLE, Recipes
+from harness.recipes import RULES as WAYS
+from harness.recipes import WHOLE, Recipes
 
-SUPERB = "whole clips at the task's gain, long training clips cut at random"
-HEAR = "cut or filled with zeros to the task's length"
-ARCH = "cut or filled with zeros to the task's longest clip"
-EVAR = "cut at random (at the head for the test) or filled with zeros to the task's unit"
-XARES = "filled with zeros to the longest of sixteen neighbours"
+RULES = {name: way.rule for name, way in WAYS.items()}
 SECONDS = np.random.default_rng(0).uniform(0.5, 12, 60).tolist()
 RATE = 1000
 
@@ -27,7 +24,9 @@ def wave(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 
 def test_the_rules_are_those_of_the_benchmarks() -> None:
-    assert list(RULES) == [WHOLE, SUPERB, HEAR, ARCH, EVAR, XARES]
+    assert list(RULES) == [WHOLE, "superb", "hear", "arch", "evar", "xares"]
+    assert len({way.summary for way in WAYS.values()}) == len(RULES)
+    assert all(way.summary for way in WAYS.values())
 
 
 def test_whole_clips_are_left_as_they_are() -> None:
@@ -43,7 +42,7 @@ def test_a_rule_gives_one_recipe_for_each_clip(rule: str, published: dict[str, f
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_gives_the_same_recipes_every_time(rule: str) -> None:
-    published = {} if rule == XARES else {"crop": 3.0}
+    published = {} if rule == "xares" else {"crop": 3.0}
     first = RULES[rule](SECONDS, published)
     np.random.seed(5)  # the global state does not matter
     assert RULES[rule](SECONDS, published) == first
@@ -53,31 +52,31 @@ def test_a_rule_gives_the_same_recipes_every_time(rule: str) -> None:
 
 
 def test_superb_without_a_published_word_is_whole_clips() -> None:
-    assert RULES[SUPERB](SECONDS, {}) == RULES[WHOLE](SECONDS, {})
+    assert RULES["superb"](SECONDS, {}) == RULES[WHOLE](SECONDS, {})
 
 
 def test_superbs_gain_is_put_on_every_clip() -> None:
     given = wave(1.0)
-    for each in RULES[SUPERB](SECONDS, {"gain": -3.0}):
+    for each in RULES["superb"](SECONDS, {"gain": -3.0}):
         np.testing.assert_allclose(each[0](given, RATE), given * 10 ** (-3 / 20), rtol=1e-6)
 
 
 def test_superbs_crop_cuts_long_clips_that_train_and_no_others() -> None:
-    recipes = RULES[SUPERB](SECONDS, {"crop": 8.0, "gain": -3.0})
+    recipes = RULES["superb"](SECONDS, {"crop": 8.0, "gain": -3.0})
     assert heard(recipes) == pytest.approx(np.minimum(SECONDS, 8), abs=1e-3)
     assert heard(recipes, "scored") == pytest.approx(SECONDS, abs=1e-3)
     assert {recipe.gain for recipe in (*recipes.learnt, *recipes.scored)} == {-3.0}
 
 
 def test_superbs_crop_begins_anywhere_in_the_clip() -> None:
-    recipes = RULES[SUPERB](SECONDS, {"crop": 2.0}).learnt
+    recipes = RULES["superb"](SECONDS, {"crop": 2.0}).learnt
     room = [(recipe.offset, own - 2) for recipe, own in zip(recipes, SECONDS, strict=True) if own > 2]
     assert all(0 <= offset <= most for offset, most in room)
     assert 0.35 < np.mean([offset / most for offset, most in room]) < 0.65
 
 
 def test_a_clip_that_superb_does_not_cut_is_one_and_the_same_wherever_it_is_heard() -> None:
-    recipes = RULES[SUPERB](SECONDS, {"crop": 8.0})
+    recipes = RULES["superb"](SECONDS, {"crop": 8.0})
     short = [own <= 8 for own in SECONDS]
     assert [one == other for one, other in zip(*recipes, strict=True)] == short
 
@@ -87,20 +86,34 @@ def test_a_clip_that_superb_does_not_cut_is_one_and_the_same_wherever_it_is_hear
 
 @pytest.mark.parametrize(
     ("rule", "seconds"),
-    [(HEAR, float(np.percentile(SECONDS, 95))), (ARCH, max(SECONDS)), (EVAR, float(np.mean(SECONDS)))],
+    [("hear", float(np.percentile(SECONDS, 95))), ("arch", max(SECONDS)), ("evar", float(np.mean(SECONDS)))],
 )
 @pytest.mark.parametrize("part", ["learnt", "scored"])
 def test_without_a_published_length_it_is_that_of_the_tasks_clips(rule: str, seconds: float, part: str) -> None:
     assert heard(RULES[rule](SECONDS, {}), part) == pytest.approx([seconds] * 60, abs=1e-3)
 
 
-@pytest.mark.parametrize("rule", [HEAR, ARCH, EVAR])
+@pytest.mark.parametrize("rule", ["hear", "arch", "evar"])
 @pytest.mark.parametrize("part", ["learnt", "scored"])
 def test_a_published_length_wins(rule: str, part: str) -> None:
     assert heard(RULES[rule](SECONDS, {"seconds": 4.5}), part) == [4.5] * 60
 
 
-@pytest.mark.parametrize("rule", [HEAR, ARCH, EVAR])
+@pytest.mark.parametrize("rule", ["hear", "arch", "evar"])
+def test_a_clip_of_exactly_the_published_length_is_left_whole(rule: str) -> None:
+    for each in RULES[rule]([4.0, 4.5, 5.0], {"seconds": 4.5}):
+        assert [recipe == Recipe() for recipe in each] == [False, True, False]
+
+
+@pytest.mark.parametrize("rule", ["hear", "arch", "evar", "xares"])
+@pytest.mark.parametrize("seconds", [0.1, 0.7, 2.9, 10 / 3])
+def test_clips_of_one_length_are_all_left_whole(rule: str, seconds: float) -> None:
+    for count in (7, 100, 200):  # whose mean in floats is not always their length
+        for each in RULES[rule]([seconds] * count, {}):
+            assert set(each) == {Recipe()}
+
+
+@pytest.mark.parametrize("rule", ["hear", "arch", "evar"])
 def test_short_clips_are_filled_with_zeros_at_their_end(rule: str) -> None:
     given = wave(SECONDS[0])
     for each in RULES[rule](SECONDS, {"seconds": 20.0}):
@@ -109,14 +122,16 @@ def test_short_clips_are_filled_with_zeros_at_their_end(rule: str) -> None:
         assert not out[len(given) :].any()
 
 
-@pytest.mark.parametrize(("rule", "part"), [(HEAR, "learnt"), (ARCH, "learnt"), (HEAR, "scored"), (EVAR, "scored")])
+@pytest.mark.parametrize(
+    ("rule", "part"), [("hear", "learnt"), ("arch", "learnt"), ("hear", "scored"), ("evar", "scored")]
+)
 def test_long_clips_are_cut_at_their_head(rule: str, part: str) -> None:
     recipes = getattr(RULES[rule](SECONDS, {"seconds": 2.0}), part)
     assert {recipe.offset for recipe in recipes} == {0.0}
 
 
 def test_evars_cuts_to_learn_from_begin_anywhere_in_the_clip() -> None:
-    recipes = RULES[EVAR](SECONDS, {"seconds": 2.0}).learnt
+    recipes = RULES["evar"](SECONDS, {"seconds": 2.0}).learnt
     room = [(recipe.offset, max(0.0, own - 2)) for recipe, own in zip(recipes, SECONDS, strict=True)]
     assert all(0 <= offset <= most for offset, most in room)
     assert 0.35 < np.mean([offset / most for offset, most in room if most]) < 0.65
@@ -129,15 +144,15 @@ def test_evars_cuts_to_learn_from_begin_anywhere_in_the_clip() -> None:
 def test_xares_fills_clips_to_the_longest_of_sixteen_neighbours(part: str) -> None:
     longest = [max(SECONDS[start : start + 16]) for start in (0, 16, 32, 48)]
     expected = [longest[i // 16] for i in range(60)]
-    assert heard(RULES[XARES](SECONDS, {}), part) == pytest.approx(expected, abs=1e-3)
+    assert heard(RULES["xares"](SECONDS, {}), part) == pytest.approx(expected, abs=1e-3)
 
 
 def test_xares_leaves_the_longest_of_sixteen_neighbours_whole() -> None:
-    whole = [i for i, recipe in enumerate(RULES[XARES](SECONDS, {}).learnt) if recipe == Recipe()]
+    whole = [i for i, recipe in enumerate(RULES["xares"](SECONDS, {}).learnt) if recipe == Recipe()]
     assert whole == [start + int(np.argmax(SECONDS[start : start + 16])) for start in (0, 16, 32, 48)]
 
 
 def test_a_task_that_xares_cuts_into_crops_is_refused() -> None:
     with pytest.raises(UserError, match="crops that are scored one by one") as caught:
-        RULES[XARES](SECONDS, {"crop": 10.0})
+        RULES["xares"](SECONDS, {"crop": 10.0})
     assert "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
 """Scoring: what a judge says of outputs, for every kind of target, beside scikit-learn, torch and slow loops."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from torch.nn import functional
 
 from harness.detection import event_onset_f, find_events
 from harness.heads import Score
-from harness.scoring import DRAWN_TRIALS, Scoring, drawn_trials
+from harness.scoring import DRAWN_CLIPS, DRAWN_TRIALS, Answers, Scoring, drawn_trials
 from harness.types import Class, Clip, Events, Label, Slots, SoundEvent, Tags, Target, Trial, Trials, Value
 
+Refused = Callable[[str], AbstractContextManager[None]]
 COUNT = 60
 ROWS = np.random.default_rng(7).permutation(COUNT)[:40]
 SLOTS = Slots(("what", "where"), (("on", "off", "up"), ("here", "there")))
@@ -63,6 +65,10 @@ def outputs_for(kind: str, clips: int = 40) -> np.ndarray[Any, np.dtype[np.float
 
 def judged(kind: str, metric: str | None = None) -> Score:
     return scoring(kind, metric).judge(ROWS)(outputs_for(kind))
+
+
+def judged_as(kind: str, outputs: Any) -> Score:
+    return scoring(kind).judge(ROWS)(outputs)
 
 
 # A judge.
@@ -113,6 +119,45 @@ def test_where_outputs_are_no_numbers_the_judge_ranks_them_last(kind: str) -> No
     assert broken.rank < judged(kind).rank
 
 
+# A loss decides between heads that are equally good, also where training lacks a class.
+
+
+def lacking() -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Outputs that never answer the last of three classes, which some of the clips are of."""
+    out = outputs_for("class")
+    out[:, 2] = -np.inf
+    return out
+
+
+def test_the_loss_is_finite_where_training_lacks_a_class() -> None:
+    assert 1000 < judged_as("class", lacking()).loss < 1e5
+
+
+def test_of_two_heads_that_both_lack_a_class_the_one_that_is_surer_of_what_is_right_wins() -> None:
+    y, out = np.array(numbers(3))[ROWS], lacking()
+    right = (out.argmax(1) == y)[:, None] & (np.arange(3) == y[:, None])
+    surer = out + np.where(right, np.float32(0.01), np.float32(0))
+    plain, better = judged_as("class", out), judged_as("class", surer)
+    assert plain.value == better.value
+    assert better.loss < plain.loss
+    assert better.rank > plain.rank
+
+
+@pytest.mark.parametrize("shift", [0, -20_000])
+def test_the_loss_of_finite_outputs_is_left_as_it_is_however_low_they_are(shift: float) -> None:
+    out, y = outputs_for("class").astype(np.float64) + shift, np.array(numbers(3))[ROWS]
+    expected = log_loss(y, softmax(out, axis=1))
+    assert judged_as("class", out).loss == pytest.approx(expected, rel=1e-6)
+    values, truth = outputs_for("value").astype(np.float64) + shift, rng().normal(3, 2, COUNT)[ROWS]
+    assert judged_as("value", values).loss == pytest.approx(np.square(truth - values[:, 0]).mean(), rel=1e-6)
+
+
+def test_a_judge_leaves_outputs_as_they_are() -> None:
+    out = lacking()
+    judged_as("class", out)
+    np.testing.assert_array_equal(out, lacking())
+
+
 # A metric that is better the lower it is.
 
 
@@ -123,7 +168,7 @@ def test_a_judge_turns_a_metric_so_that_higher_is_better(kind: str, metric: str,
     one = scoring(kind, metric)
     out = outputs_for(kind)
     assert one.sign == sign
-    assert one.judge(ROWS)(out).value == sign * one.measure(metric, one.read(out, ROWS, {}))
+    assert one.judge(ROWS)(out).value == sign * one.measure(metric, one.read(out, ROWS, {}, drawn=True))
 
 
 def test_embeddings_that_know_their_speaker_win_over_those_that_do_not() -> None:
@@ -174,7 +219,7 @@ def test_the_equal_error_rate_is_where_scikit_learns_curve_crosses() -> None:
 def test_an_embedding_of_length_zero_is_like_none_other() -> None:
     out = outputs_for("trials")
     out[0] = 0
-    answers = scoring("trials").read(out, ROWS, {})
+    answers = scoring("trials").read(out, ROWS, {}, drawn=True)
     assert answers.pairs is not None
     assert not answers.scores[(answers.pairs[0] == 0) | (answers.pairs[1] == 0)].any()
 
@@ -193,11 +238,44 @@ def test_of_many_pairs_so_many_are_drawn_and_half_are_of_one_speaker() -> None:
     assert (len(same), same.sum()) == (DRAWN_TRIALS, DRAWN_TRIALS // 2)
 
 
+def test_of_very_many_clips_only_the_pairs_between_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    real = np.triu_indices
+
+    def count(clips: int, k: int) -> Any:
+        looked_at.append(clips)
+        return real(clips, k)
+
+    monkeypatch.setattr("harness.scoring.np.triu_indices", count)
+    speakers = np.random.default_rng(0).integers(0, 40, 10_000)
+    one, other, same = drawn_trials(speakers)
+    assert looked_at == [DRAWN_CLIPS]
+    assert (len(same), same.sum()) == (DRAWN_TRIALS, DRAWN_TRIALS // 2)
+    assert np.array_equal(same, speakers[one] == speakers[other])
+    assert (one < other).all()
+    assert other.max() > 9_900
+
+
 def test_the_same_trials_are_drawn_every_time() -> None:
     speakers = np.random.default_rng(0).integers(0, 7, 400)
     first = drawn_trials(speakers)
     np.random.seed(5)
     assert all(np.array_equal(a, b) for a, b in zip(first, drawn_trials(speakers), strict=True))
+
+
+def test_trials_are_drawn_where_clips_choose_and_never_where_they_score(refused: Refused) -> None:
+    one, out = scoring("trials"), outputs_for("trials")
+    drawn = one.read(out, ROWS, {}, drawn=True)
+    assert drawn.truth.sum() == (~drawn.truth).sum() > 0
+    assert one.judge(ROWS)(out).value == -one.measure("eer", drawn)
+    with refused("no trial is left between the test clips of a split: raise --limit or leave it out"):
+        one.read(out, ROWS, {})
+
+
+def test_where_a_task_lists_trials_of_the_clips_none_are_drawn() -> None:
+    one = Scoring(Trials(), "eer", scoring("trials").clips, some_trials())
+    listed, drawn = (one.read(outputs_for("trials"), ROWS, {}, drawn=drawn) for drawn in (False, True))
+    assert np.array_equal(listed.scores, drawn.scores)
 
 
 # Events.
@@ -293,16 +371,50 @@ def test_a_clip_of_weight_two_counts_as_two(metric: str) -> None:
     assert weighed != pytest.approx(one.measure(metric, one.read(out, ROWS, {})))
 
 
-def test_a_trial_counts_as_often_as_both_its_clips_together() -> None:
-    trials = some_trials()
-    one, out = Scoring(Trials(), "eer", scoring("trials").clips, trials), outputs_for("trials")
-    answers = one.read(out, ROWS, {})
-    weight = rng().integers(0, 3, 40).astype(np.float64)
+def drawn_speakers(numbers_of: Any, seed: int) -> Any:
+    """How often each clip counts when as many speakers as there are are drawn."""
+    count = int(numbers_of.max()) + 1
+    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count))
+    return times[numbers_of].astype(np.float64)
+
+
+@pytest.mark.parametrize("metric", ["eer", "min_dcf"])
+def test_a_trial_of_one_speaker_counts_as_often_as_that_one_and_of_two_as_often_as_they_meet(metric: str) -> None:
+    one = Scoring(Trials(), metric, scoring("trials").clips, some_trials())
+    known = np.eye(8, dtype=np.float32)[np.array(numbers(6))[ROWS]]
+    answers = one.read(4 * known + outputs_for("trials"), ROWS, {})
+    weight = drawn_speakers(np.array(numbers(6))[ROWS], seed=1)
     assert answers.pairs is not None
-    times = (weight[answers.pairs[0]] * weight[answers.pairs[1]]).astype(int)
+    assert set(weight) > {0, 1}
+    ends = zip(*(weight[end].astype(int) for end in answers.pairs), answers.truth, strict=True)
+    times = [a if same else a * b for a, b, same in ends]
     drawn = np.repeat(np.arange(len(times)), times)
-    expected = one.measure("eer", answers._replace(scores=answers.scores[drawn], truth=answers.truth[drawn]))
-    assert one.measure("eer", answers, weight) == pytest.approx(expected)
+    expected = one.measure(metric, answers._replace(scores=answers.scores[drawn], truth=answers.truth[drawn]))
+    assert one.measure(metric, answers, weight) == pytest.approx(expected)
+    assert expected != pytest.approx(one.measure(metric, answers))
+
+
+def voices(seed: int, speakers: int = 20, clips: int = 5) -> Answers:
+    """All trials between fresh speakers, whose clips are one number each: the nearer, the likelier the same.
+
+    Some speakers are steadier than others.
+    """
+    draw = np.random.default_rng(seed)
+    speaker = np.repeat(np.arange(speakers), clips)
+    unsteady = draw.lognormal(-2, 1.5, speakers)
+    voice = (draw.normal(0, 1, speakers) + unsteady * draw.normal(0, 1, (clips, speakers))).T.ravel()
+    one, other = np.triu_indices(len(speaker), 1)
+    return Answers(-np.abs(voice[one] - voice[other]), speaker[one] == speaker[other], (one, other))
+
+
+def test_drawing_speakers_again_spreads_the_equal_error_rate_as_fresh_speakers_do() -> None:
+    one, speaker = scoring("trials"), np.repeat(np.arange(20), 5)
+    fresh = np.std([one.measure("eer", voices(seed)) for seed in range(300)])
+    again = [
+        np.var([one.measure("eer", answers, drawn_speakers(speaker, seed)) for seed in range(40)])
+        for answers in map(voices, range(1000, 1020))
+    ]
+    assert np.sqrt(np.mean(again)) == pytest.approx(fresh, rel=0.2)
 
 
 def test_events_of_a_clip_of_weight_nothing_do_not_count() -> None:

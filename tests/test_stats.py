@@ -242,7 +242,7 @@ def test_both_intervals_agree_on_accuracies(folds: int) -> None:
 def test_few_groups_have_the_jackknifes_error_around_the_score(groups: int) -> None:
     numerator, denominator = sums(groups)
     point = float(numerator.sum() / denominator.sum())
-    found = interval(ratio(numerator, denominator), groups, point)
+    found = interval(ratio(numerator, denominator), groups, point, share=False)
     left_out = [np.delete(numerator, i).sum() / np.delete(denominator, i).sum() for i in range(groups)]
     # Tukey: the pseudo-values' standard error is the score's.
     pseudo = groups * point - (groups - 1) * np.array(left_out)
@@ -254,9 +254,20 @@ def test_few_groups_have_the_jackknifes_error_around_the_score(groups: int) -> N
 @pytest.mark.parametrize("groups", [3, 8])
 def test_of_a_mean_the_jackknife_is_students_t(groups: int) -> None:
     values = np.random.default_rng(groups).normal(0.5, 0.1, groups)
-    found = interval(ratio(values, np.ones(groups)), groups, float(values.mean()))
+    found = interval(ratio(values, np.ones(groups)), groups, float(values.mean()), share=False)
     expected = t.interval(LEVEL, groups - 1, values.mean(), values.std(ddof=1) / groups**0.5)
     assert ends(found) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0, 0.7], [0.0, 0.0, 0.3], [0.1, 0.9, 0.5]])
+def test_few_groups_interval_of_a_share_stays_between_none_and_all_and_of_other_scores_need_not(
+    values: list[float],
+) -> None:
+    given = ratio(np.array(values), np.ones(3)), 3, float(np.mean(values))
+    (low, high), whole = ends(interval(*given)), ends(interval(*given, share=False))
+    assert whole[0] < 0 or whole[1] > 1
+    assert (low, high) == (max(0.0, whole[0]), min(1.0, whole[1]))
+    assert sum(whole) / 2 == pytest.approx(np.mean(values))
 
 
 def test_one_group_has_no_interval_of_any_score() -> None:
