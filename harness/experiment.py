@@ -53,6 +53,11 @@ class Experiment:
         return self.store.shelf(self.encoder.key)
 
     @cached_property
+    def usual_view(self) -> View:
+        """The view, if none is asked for."""
+        return _view(self.encoder.model, self.labelled.interface, replace(self.settings, view=None))
+
+    @cached_property
     def method(self) -> fit.Method:
         """How the head is chosen and fitted."""
         preset = self.settings.preset
@@ -111,7 +116,7 @@ def prepare_all(
     models = [Model(spec, spec.weights(store.digest), settings.device) for spec in specs]
     labelled = [label_task(task, settings, store) for task in known]
     experiments = [
-        Experiment(_encoder(model, each.interface, settings), each, store, settings)
+        Experiment(Encoder(model, _view(model, each.interface, settings)), each, store, settings)
         for model in models
         for each in labelled
     ]
@@ -124,14 +129,14 @@ def prepare_all(
     return experiments
 
 
-def _encoder(model: Model, interface: Interface, settings: Settings) -> Encoder:
-    """The model with the view that the interface needs; where that is frames of many layers, of all."""
+def _view(model: Model, interface: Interface, settings: Settings) -> View:
+    """The view that the interface needs; where that is frames of many layers, of all."""
     own = View.parse(settings.view or settings.preset.view or model.spec.cls.view)
     if own.pool != "mean":  # asked for
-        return Encoder(model, own)
+        return own
     needed = interface.view(own, 1)
     one = interface.layers == "last" or interface.layers.startswith("layer:")
-    return Encoder(model, needed if one or not interface.needs_frames else replace(needed, layers=()))
+    return needed if one or not interface.needs_frames else replace(needed, layers=())
 
 
 def foresee(experiment: Experiment) -> Forecast:

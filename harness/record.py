@@ -58,10 +58,11 @@ def result_of(
 
 def protocol_name(experiment: "Experiment") -> str:
     """The protocol's name and whatever was asked for instead of its own: what differs is not ranked together."""
-    settings, preset = experiment.settings, experiment.settings.preset
-    own = (*preset.pair(kind_of(experiment.task.target)), preset.view or experiment.encoder.spec.cls.view)
-    used = (experiment.labelled.interface, experiment.labelled.head, settings.view or own[-1])
-    return "+".join([preset.name, *(str(name) for name, usual in zip(used, own, strict=True) if name != usual)])
+    preset, labelled = experiment.settings.preset, experiment.labelled
+    usual = (*preset.pair(kind_of(experiment.task.target)), experiment.usual_view)
+    used = (labelled.interface, labelled.head, experiment.encoder.view)
+    # Another interface may come with another view, which then is its usual one.
+    return "+".join([preset.name, *(str(name) for name, own in zip(used, usual, strict=True) if name != own)])
 
 
 def _table(experiment: "Experiment", metric: str, data: fit.Data, outcomes: Sequence[fit.Outcome]) -> stats.Table:

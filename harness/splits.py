@@ -137,7 +137,7 @@ def _tenth(task: Task, clips: Sequence[Clip], rest: Rows, seed: int) -> tuple[Ro
             return train, valid
     raise UserError(
         f"no random tenth of the {len(rest)} training clips of {task.name} holds all its labels, which EVAR's "
-        "validation needs: use --protocol evar, which takes the task's own"
+        "validation needs: raise --limit, or use --protocol evar, which takes the task's own"
     )
 
 

@@ -164,6 +164,7 @@ def _provenance(label: str, result: Result) -> str:
         "Metrics": {name: f"{shown(value, name)}{' %' * is_share(name)}" for name, value in result.metrics.items()},
         "Encoder": result.encoder,
         "Data": result.data,
+        "Method": result.method,
         "Environment": result.environment,
         "Cost": result.cost,
     }

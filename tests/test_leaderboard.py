@@ -41,6 +41,7 @@ def result(upstream: str = "mfcc", score: float = 0.715, **changes: Any) -> Resu
         candidates=(),
         layer_weights=(),
         data={"clips": 800},
+        method={"splits": "official"},
         encoder={"parameters": 90_000_000},
         cost={"clips_per_second": 120.5},
         environment={"device": "cpu"},

@@ -47,6 +47,7 @@ RESULT = Result(
     candidates=(Candidate(0, 0, {"layer": "final", "C": 1e-4}, 2 / 3), Candidate(1, 2, {"steps": 100}, 0.5)),
     layer_weights=((0.25, 0.75), (0.5, 0.5)),
     data={"clips": 240, "sha256": "ab" * 32, "groups_spanning_folds": []},
+    method={"head": {"kind": "Logistic", "grid": [0.1, 1.0]}, "refitted": True, "seeds": [0]},
     encoder={"parameters": 4_800_000, "recipe": {"duration": None}},
     cost={"clips_per_second": 12.5},
     environment={"device": "cpu", "torch": "2.6"},

@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from harness import testing
 from harness.cards import Card, Variant, Weights
-from harness.cli import letter
 from harness.damage import names
 from harness.errors import UserError
 from harness.models import Layers, Upstream, load_strictly
 from harness.registry import UpstreamSpec
+from harness.show import letter
 from harness.testing import CHECKS, Finding, Subject
 
 FRAME = 160
