@@ -227,7 +227,8 @@ def describe_training(head: Head) -> tuple[str, str]:
     decay = f", weight decay {t.weight_decay:g}" if t.weight_decay else ""
     optimiser = {"adam": "Adam", "adamw": "AdamW"}[t.optimiser] + decay
     grid = f"rate {_numbers(t.rates)}" if t.rates else f"{len(head.grid)} drawn points of depth, first weights and rate"
-    told = f"{optimiser}, {length}{least}, batches of {t.batch}{order}, {_SCHEDULES[t.schedule]}"
+    bound = f", gradients bounded at norm {t.clip:g}" if t.clip else ""
+    told = f"{optimiser}{bound}, {length}{least}, batches of {t.batch}{order}, {_SCHEDULES[t.schedule]}"
     return "; ".join([told, *_looks(t)]), grid
 
 

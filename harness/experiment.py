@@ -200,7 +200,7 @@ def run_all(experiments: Sequence[Experiment], report: Report = silent) -> list[
                 raise
             label, task = experiment.encoder.spec.label, experiment.task.name
             outcomes.append(Inapplicable(label, task, str(error)))
-            report(Event("inapplicable", f"{label} on {task}: not applicable, {error}", {"upstream": label}))
+            report(Event("inapplicable", f"{label} on {task}: not applicable: {error}", {"upstream": label}))
             if i == len(experiments) - 1 and not any(isinstance(outcome, Result) for outcome in outcomes):
                 raise
         if all(later.encoder.model is not experiment.encoder.model for later in experiments[i + 1 :]):
@@ -250,7 +250,7 @@ def settle(experiment: Experiment) -> tuple[Interface, tuple[str, ...]]:
         interface = Interface("last")
     interface.check(upstream.widths)
     if interface.pool == "none" and upstream.frame_rate is None:
-        raise NotApplicable(f"{interface} is not applicable: this upstream gives one frame a clip")
+        raise NotApplicable(f"{interface} needs frames, and this upstream gives one vector a clip")
     view, needed = experiment.encoder.view, _needed(experiment, interface)
     if view.pool != needed.pool or not set(needed.names(upstream)) <= set(view.names(upstream)):
         raise UserError(f"the interface {interface} needs the view {needed}, not {view}: leave --view out")

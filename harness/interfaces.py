@@ -129,9 +129,7 @@ class Interface:
                 f"{self} needs layers of one width, and this upstream's differ: use best-layer, last, layer:K or concat"
             )
         if self.join == "conv" and len(widths) < 3:
-            raise NotApplicable(
-                f"{self} is not applicable: it needs 3 layers or more, and this upstream has {len(widths)}"
-            )
+            raise NotApplicable(f"{self} needs 3 layers or more, and this upstream has {len(widths)}")
 
     def present(self, layers: "Mapping[str, Sequence[Tensor]]") -> dict[str, Features]:
         """What a head may choose from, by labels: a layer's name, or ``0..L`` for several that are joined.

@@ -114,7 +114,7 @@ def forecasts(experiments: "Sequence[Experiment]", as_json: bool) -> None:
         except NotApplicable as error:
             if experiment is experiments[-1] and not applicable:
                 raise
-            event = Event("inapplicable", f"{label} on {task}: not applicable, {error}", values)
+            event = Event("inapplicable", f"{label} on {task}: not applicable: {error}", values)
         else:
             applicable = True
             text = (

@@ -352,7 +352,7 @@ def test_layers_that_differ_in_width_suit_what_adds_none(text: str) -> None:
 @pytest.mark.parametrize("text", ["conv", "conv-mean", "conv/attention", "conv/frames"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_two_layers_are_too_few_to_convolve(text: str, layers: int, refused: Refused) -> None:
-    with refused(f"{text} is not applicable: it needs 3 layers or more, and this upstream has {layers}"):
+    with refused(f"{text} needs 3 layers or more, and this upstream has {layers}"):
         Interface.parse(text).check([5] * layers)
 
 

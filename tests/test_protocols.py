@@ -310,8 +310,8 @@ def test_an_unknown_protocol_is_refused_with_the_nearest_name(refused: Refused) 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("superb", ["Adam, 30,000 steps or 200 epochs, whichever is shorter, batches of 32", "looked at 40 times"]),
-        ("superb:compat", ["Adam, 200,000 steps, batches of 32", "0.1, 0.01, 0.001, 0.0001, 1e-05"]),
+        ("superb", ["norm 1, 30,000 steps or 200 epochs, whichever is shorter, batches of 32", "looked at 40 times"]),
+        ("superb:compat", ["norm 1, 200,000 steps, batches of 32", "0.1, 0.01, 0.001, 0.0001, 1e-05"]),
         ("hear", ["500 epochs, batches of 1024", "every 3 epochs", "stops after 20 looks", "8 drawn points"]),
         ("arch", ["AdamW", "weight decay 0.01", "200 epochs, batches of 32, linear warm-up", "rate 0.001"]),
         ("hear:compat", ["500 epochs, batches of 1024, never shuffled"]),
