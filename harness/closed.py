@@ -1,7 +1,7 @@
 """Heads that are solved, not trained step by step: logistic regression and ridge regression on one vector per clip."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -32,11 +32,12 @@ class Logistic(Head):
         """With one C."""
         return Logistic((setting["C"],))
 
-    def search(self, problem: Problem) -> Iterator[Tried]:
+    def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
         """One fit for each C."""
-        for c in self.grid:
-            fitted = self.fit(problem, {"C": c})
-            yield Tried({"C": c}, problem.judge(fitted.outputs(problem.valid)), fitted)
+        for number, problem in enumerate(problems):
+            for place, c in enumerate(self.grid):
+                fitted = self.fit(problem, {"C": c})
+                yield Tried(number, place, {"C": c}, problem.judge(fitted.outputs(problem.valid)), fitted)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         """Solve in float64 to a gradient of 1e-6.
@@ -81,12 +82,13 @@ class Ridge(Head):
         """With one alpha."""
         return Ridge((setting["alpha"],))
 
-    def search(self, problem: Problem) -> Iterator[Tried]:
-        """All alphas, from one decomposition."""
-        solve = self._solver(problem)
-        for alpha in self.grid:
-            fitted = solve(alpha)
-            yield Tried({"alpha": alpha}, problem.judge(fitted.outputs(problem.valid)), fitted)
+    def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
+        """All alphas of a problem, from one decomposition."""
+        for number, problem in enumerate(problems):
+            solve = self._solver(problem)
+            for place, alpha in enumerate(self.grid):
+                fitted = solve(alpha)
+                yield Tried(number, place, {"alpha": alpha}, problem.judge(fitted.outputs(problem.valid)), fitted)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         """Solve in closed form, in float64."""

@@ -226,7 +226,7 @@ def run(experiment: Experiment, report: Report = silent) -> Result:
     cost = fill(experiment, report)
     data = load(experiment, interface)
     begin = time.perf_counter()
-    outcomes = fit_all(experiment, data, report)
+    (outcomes,) = fit_all(experiment, [data], report)
     cost["fit_seconds"] = round(time.perf_counter() - begin, 3)
     result = result_of(experiment, interface, data, outcomes, {"cost": cost, "deviations": deviations})
     path = results.write(result, settings.results)
@@ -288,24 +288,35 @@ def frame_times(experiment: Experiment, inputs: Mapping[str, Features]) -> list[
     return [upstream.frame_times(length, frames.length(i)) for i, length in enumerate(samples)]
 
 
-def fit_all(experiment: Experiment, data: fit.Data, report: Report = silent) -> list[fit.Outcome]:
-    """Fit every split with every seed: all splits of the first seed, then of the next.
+def fit_all(experiment: Experiment, offers: Sequence[fit.Data], report: Report = silent) -> list[list[fit.Outcome]]:
+    """Fit every split with every seed, from each of ``offers`` by itself: all splits of the first seed, then of the
+    next.
 
     Raises:
         UserError: the metric is no number on the validation or test clips of a split.
     """
-    label = experiment.encoder.spec.label
+    method = experiment.method
+    name = f"{experiment.encoder.spec.label} on {experiment.task.name}"
+
+    def progress(done: int, total: int) -> None:
+        report(Event("fit", f"{name}: {done}/{total} problems fitted", {}, done, total))
+
+    splits = [(index, split, seed) for seed in experiment.seeds for index, split in enumerate(experiment.splits(seed))]
+    parts = [[fit.Part(data, split, index, seed) for index, split, seed in splits] for data in offers]
+    if not experiment.settings.preset.chooses_once:
+        outcomes = fit.fit_parts([part for each in parts for part in each], method, progress)
+        return [outcomes[i : i + len(splits)] for i in range(0, len(outcomes), len(splits))]
+    return [_chosen_once(each, method, progress) for each in parts]
+
+
+def _chosen_once(parts: Sequence[fit.Part], method: fit.Method, progress: fit.Progress) -> list[fit.Outcome]:
+    """The first split of every seed chooses for its others."""
     outcomes: list[fit.Outcome] = []
-    for seed in experiment.seeds:
-        method, offered = experiment.method, data
-        splits = experiment.splits(seed)
-        for index, split in enumerate(splits):
-            outcomes.append(fit.fit_split(offered, split, method, index=index, seed=seed))
-            chosen = outcomes[-1].fold.chosen
-            if experiment.settings.preset.chooses_once:
-                method = replace(method, head=method.head.narrowed(chosen))
-                offered = replace(data, inputs={chosen["layer"]: data.inputs[chosen["layer"]]})
-            total = len(splits) * len(experiment.seeds)
-            text = f"{label} on {experiment.task.name}: {len(outcomes)}/{total} splits fitted"
-            report(Event("fit", text, {"upstream": label}, len(outcomes), total))
+    for seed in dict.fromkeys(part.seed for part in parts):
+        first, *others = (part for part in parts if part.seed == seed)
+        outcomes += fit.fit_parts([first], method, progress)
+        chosen = outcomes[-1].fold.chosen
+        narrowed = replace(method, head=method.head.narrowed(chosen))
+        only = replace(first.data, inputs={chosen["layer"]: first.data.inputs[chosen["layer"]]})
+        outcomes += fit.fit_parts([replace(other, data=only) for other in others], narrowed, progress)
     return outcomes

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +38,12 @@ class Scale(NamedTuple):
         """To mean 0 and variance 1; what does not move, beyond what rounding makes of a constant, becomes 0."""
         moves = std > 1e-6 * np.abs(mean).clip(min=1e-6)
         return cls(mean, np.where(moves, 1 / np.where(std > 0, std, 1), 0))
+
+    def tensors(self, device: str) -> "tuple[Tensor, Tensor]":
+        """Both as float32 on a device."""
+        import torch
+
+        return torch.from_numpy(self.shift).float().to(device), torch.from_numpy(self.factor).float().to(device)
 
 
 class Examples(ABC):
@@ -80,49 +86,67 @@ class Features(Examples):
 
 @dataclass(frozen=True)
 class Pooled(Features):
-    """Layers that are averaged over time: ``array`` (clip, layer, width)."""
+    """Layers that are averaged over time: of ``whole`` (clip, layer, width) the clips ``picked``, or all.
 
-    array: Array
+    Nothing is copied: ``picked`` and ``by`` are applied when numbers are asked for.
+    """
+
+    whole: Array
+    picked: Rows | None = None
+    by: Scale | None = None
+
+    @property
+    def array(self) -> Array:
+        """(clip, layer, width)."""
+        return self._scaled(self.whole if self.picked is None else self.whole[self.picked])
 
     @property
     def layers(self) -> int:
         """The number of layers."""
-        return int(self.array.shape[1])
+        return int(self.whole.shape[1])
 
     @property
     def width(self) -> int:
         """The width of a layer."""
-        return int(self.array.shape[2])
+        return int(self.whole.shape[2])
 
     @property
     def vectors(self) -> Array:
         """(clip, width), where there is one layer only."""
-        (_, layers, _) = self.array.shape
-        if layers != 1:
-            raise ValueError(f"there are {layers} layers, and one vector per clip is asked for")
+        if self.layers != 1:
+            raise ValueError(f"there are {self.layers} layers, and one vector per clip is asked for")
         out: Array = self.array[:, 0]
         return out
 
     def __len__(self) -> int:
-        return len(self.array)
+        return len(self.whole if self.picked is None else self.picked)
 
     def rows(self, rows: Rows) -> "Pooled":
         """Those of some clips."""
-        return Pooled(self.array[rows])
+        return replace(self, picked=rows if self.picked is None else self.picked[rows])
 
     def batch(self, rows: Rows) -> Batch:
         """Those of some clips, as a tensor."""
         import torch
 
-        return Batch(torch.from_numpy(self.array[rows]))
+        return Batch(torch.from_numpy(self._scaled(self.whole[rows if self.picked is None else self.picked[rows]])))
 
     def scale(self, by: Rows) -> Scale:
         """Over the clips ``by``."""
-        return Scale.of(self.array[by].mean(0, dtype=np.float64), self.array[by].std(0, dtype=np.float64))
+        some = self.rows(by).array
+        return Scale.of(some.mean(0, dtype=np.float64), some.std(0, dtype=np.float64))
 
     def scaled(self, scale: Scale) -> "Pooled":
         """The same, shifted and scaled."""
-        return Pooled(((self.array - scale.shift) * scale.factor).astype(np.float32))
+        if self.by is not None:
+            raise ValueError("these layers are scaled already")
+        return replace(self, by=scale)
+
+    def _scaled(self, x: Array) -> Array:
+        if self.by is None:
+            return x
+        # In float32, which is what comes out of it: the shift is rounded once, no more than the features were.
+        return (x - self.by.shift.astype(np.float32)) * self.by.factor.astype(np.float32)
 
 
 @dataclass(frozen=True)

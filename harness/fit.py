@@ -1,19 +1,25 @@
 """Fitting: on every split choose on its own validation clips, refit where the protocol does, answer its test once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.errors import UserError
 from harness.features import Features, Rows, Scale
-from harness.heads import Fitted, Head, Problem, Sample, Score
+from harness.heads import Fitted, Head, Problem, Sample, Score, Tried
 from harness.scoring import Answers, Scoring
 from harness.splits import AnySplit
 from harness.types import Candidate, FoldScore
 
 #: Raise it when a change of the code moves scores: runs are then made anew.
-REVISION = "2"
+REVISION = "3"
+#: Is told how many of all problems something is known of.
+Progress = Callable[[int, int], None]
+
+
+def unseen(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,16 @@ class Data:
     join: str
     pool: str
     scoring: Scoring
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one :class:`Outcome` is of: data, a split of them, its number, and a seed."""
+
+    data: Data
+    split: AnySplit
+    index: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,16 +92,18 @@ class Choice:
 class Visible:
     """All that selection sees of a split: there is no way from here to its test clips.
 
-    ``sign`` is -1 where the metric is better the lower it is, which a judge's score is not.
+    ``sign`` is -1 where the metric is better the lower it is, which a judge's score is not; ``index`` is the split's
+    number.
     """
 
     problems: Mapping[str, Problem]
     sign: int
+    index: int = 0
 
     @classmethod
-    def of(cls, data: Data, split: AnySplit, method: Method, seed: int) -> "Visible":
+    def of(cls, part: Part, method: Method) -> "Visible":
         """Every input, standardised if the method does so."""
-        problems = {}
+        data, split, problems = part.data, part.split, {}
         for layer, x in data.inputs.items():
             scale = method.scale(x, split.scaling)
             problems[layer] = Problem(
@@ -95,37 +113,58 @@ class Visible:
                 data.scoring.judge(split.valid),
                 data.join,
                 data.pool,
-                seed,
+                part.seed,
                 method.device,
             )
-        return cls(problems, data.scoring.sign)
+        return cls(problems, data.scoring.sign, part.index)
 
 
-def choose(visible: Visible, head: Head, *, index: int) -> Choice:
-    """Try every input and setting.
+def choose(visible: Sequence[Visible], head: Head, progress: Progress = unseen) -> list[Choice]:
+    """For each of ``visible``, try every input and setting; all are handed to the head together.
 
     The best metric on the validation clips wins, then the lower loss, then the first.
     """
-    candidates, best = [], None
-    for layer, problem in visible.problems.items():
-        for tried in head.search(problem):
-            setting = {"layer": layer, **tried.setting, **tried.score.reading}
-            value = visible.sign * tried.score.value
-            candidates.append(Candidate(index, problem.seed, setting, value if np.isfinite(value) else None))
-            if best is None or tried.score.rank > best[0].rank:
-                best = (tried.score, layer, problem, setting, tried.fitted)
-    if best is None:
-        raise ValueError("there is nothing to choose from")
-    return Choice(*best, tuple(candidates))
+    offered = [(i, layer, problem) for i, one in enumerate(visible) for layer, problem in one.problems.items()]
+    tried: dict[tuple[int, int], Candidate] = {}
+    best: dict[int, tuple[tuple[float, ...], Tried]] = {}
+    seen: set[int] = set()
+    for each in head.search([problem for _, _, problem in offered]):
+        i, layer, problem = offered[each.problem]
+        value = visible[i].sign * each.score.value
+        told = {"layer": layer, **each.setting, **each.score.reading}
+        finite = value if np.isfinite(value) else None
+        tried[each.problem, each.place] = Candidate(visible[i].index, problem.seed, told, finite)
+        # Only the best keeps its head: those of all settings of all layers would not fit into memory.
+        rank = (*each.score.rank, -each.problem, -each.place)
+        if i not in best or rank > best[i][0]:
+            best[i] = (rank, each)
+        seen.add(each.problem)
+        progress(len(seen), len(offered))
+    choices = []
+    for i in range(len(visible)):
+        _, winner = best[i]
+        _, layer, problem = offered[winner.problem]
+        candidates = [(at, one) for at, one in tried.items() if offered[at[0]][0] == i]
+        ordered = tuple(one for _, one in sorted(candidates, key=lambda pair: pair[0]))
+        setting = tried[winner.problem, winner.place].setting
+        choices.append(Choice(winner.score, layer, problem, setting, winner.fitted, ordered))
+    return choices
 
 
-def fit_split(data: Data, split: AnySplit, method: Method, *, index: int = 0, seed: int = 0) -> Outcome:
-    """Run one split: choose, refit on training and validation clips if the method does, answer the test clips.
+def fit_parts(parts: Sequence[Part], method: Method, progress: Progress = unseen) -> list[Outcome]:
+    """Of each part choose, refit on training and validation clips if the method does, and answer the test clips.
+
+    What comes of a part does not depend on those beside it, but for rounding.
 
     Raises:
-        UserError: the metric is not defined on the validation or on the test clips.
+        UserError: the metric is not defined on the validation or on the test clips of one.
     """
-    choice = choose(Visible.of(data, split, method, seed), method.head, index=index)
+    choices = choose([Visible.of(part, method) for part in parts], method.head, progress)
+    return [_answered(part, method, choice) for part, choice in zip(parts, choices, strict=True)]
+
+
+def _answered(part: Part, method: Method, choice: Choice) -> Outcome:
+    data, split = part.data, part.split
     _check(data, split, choice.valid.value, "validation")
     fitted, by = choice.fitted, split.scaling
     if method.refit:
@@ -140,7 +179,7 @@ def fit_split(data: Data, split: AnySplit, method: Method, *, index: int = 0, se
     answers = data.scoring.read(outputs, split.test, reading)
     score = data.scoring.measure(data.scoring.metric, answers)
     _check(data, split, score, "test")
-    fold = FoldScore(split.folds, score, len(split.test), {**choice.setting, "seed": seed})
+    fold = FoldScore(split.folds, score, len(split.test), {**choice.setting, "seed": part.seed})
     return Outcome(fold, split.test, answers, choice.valid, choice.candidates, fitted.layer_weights)
 
 

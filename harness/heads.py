@@ -49,8 +49,13 @@ class Fitted(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A setting, what validation says of it, and the head that it gave."""
+    """A setting, what validation says of it, and the head that it gave.
 
+    ``problem`` is the number of the problem that it was tried on, ``place`` that of the setting in the head's grid.
+    """
+
+    problem: int
+    place: int
     setting: Mapping[str, Any]
     score: Score
     fitted: Fitted
@@ -82,8 +87,11 @@ class Head(ABC):
     random: ClassVar[bool]
 
     @abstractmethod
-    def search(self, problem: Problem) -> Iterator[Tried]:
-        """Try every setting: learn from ``problem.train``, score on ``problem.valid``."""
+    def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
+        """Try every setting on every problem, in any order: learn from its ``train``, score on its ``valid``.
+
+        What comes of a problem does not depend on those beside it, but for rounding.
+        """
 
     @abstractmethod
     def narrowed(self, setting: Mapping[str, Any]) -> "Head":

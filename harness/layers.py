@@ -59,13 +59,8 @@ def curve(experiment: Experiment, report: Report = silent) -> Curve:
         report(Event("remark", f"{experiment.task.name}: {remark}"))
     fill(experiment, report)
     data = load(experiment, interface)
-    probed: dict[str, list[fit.Outcome]] = {}
-    for done, (name, x) in enumerate(data.inputs.items(), 1):
-        one = replace(data, inputs={name: x})
-        probed[name] = fit_all(experiment, one)
-        text = f"{experiment.encoder.spec.label} on {experiment.task.name}: {done}/{len(data.inputs)} layers probed"
-        report(Event("layers", text, {"layer": name}, done, len(data.inputs)))
-    return _drawn_from(experiment, data, probed)
+    single = [replace(data, inputs={name: x}) for name, x in data.inputs.items()]
+    return _drawn_from(experiment, data, dict(zip(data.inputs, fit_all(experiment, single, report), strict=True)))
 
 
 def _drawn_from(experiment: Experiment, data: fit.Data, probed: dict[str, list[fit.Outcome]]) -> Curve:

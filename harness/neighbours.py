@@ -1,7 +1,8 @@
 """Heads that compare clips with clips: nearest neighbours, the nearest class mean, and cosines for verification."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -32,9 +33,9 @@ class NearestMean(Head):
         """There is but one setting."""
         return self
 
-    def search(self, problem: Problem) -> Iterator[Tried]:
+    def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
         """The one setting there is."""
-        yield _only(self.fit(problem, {}), problem)
+        return _only(self, problems)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         """Average each class."""
@@ -77,14 +78,14 @@ class KNN(Head):
         """With one k and one temperature."""
         return KNN((setting["k"],), (setting["temperature"],), self.normalise)
 
-    def search(self, problem: Problem) -> Iterator[Tried]:
-        """Every k at every temperature, from one look at the neighbours."""
-        nearest = self._nearest(problem, problem.valid, max(self.ks))
-        for k in self.ks:
-            for temperature in self.temperatures:
+    def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
+        """Every k at every temperature, from one look at the neighbours of each problem."""
+        for number, problem in enumerate(problems):
+            nearest = self._nearest(problem, problem.valid, max(self.ks))
+            for place, (k, temperature) in enumerate(product(self.ks, self.temperatures)):
                 setting = {"k": k, "temperature": temperature}
                 outputs = _vote(problem.target, problem.train.y, nearest.first(k), temperature)
-                yield Tried(setting, problem.judge(outputs), self.fit(problem, setting))
+                yield Tried(number, place, setting, problem.judge(outputs), self.fit(problem, setting))
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         """Remember the training clips; the work is in answering."""
@@ -122,9 +123,9 @@ class Cosine(Head):
         """There is but one setting."""
         return self
 
-    def search(self, problem: Problem) -> Iterator[Tried]:
+    def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
         """The one setting there is."""
-        yield _only(self.fit(problem, {}), problem)
+        return _only(self, problems)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         """Learn nothing."""
@@ -144,8 +145,11 @@ class _Nearest(NamedTuple):
         return _Nearest(self.rows[:, :k], self.similarity[:, :k])
 
 
-def _only(fitted: Fitted, problem: Problem) -> Tried:
-    return Tried({}, problem.judge(fitted.outputs(problem.valid)), fitted)
+def _only(head: Head, problems: Sequence[Problem]) -> Iterator[Tried]:
+    """What a head that has no settings gives."""
+    for number, problem in enumerate(problems):
+        fitted = head.fit(problem, {})
+        yield Tried(number, 0, {}, problem.judge(fitted.outputs(problem.valid)), fitted)
 
 
 def _first(similarity: Any, k: int) -> _Nearest:

@@ -5,12 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from harness import targets
 from harness.joins import Readout
 from harness.joins import build as build_join
-from harness.types import Target
 
 
 class Probe(nn.Module):
@@ -27,13 +24,6 @@ class Probe(nn.Module):
         """Outputs; ``mask`` (clip, frame) is False where a clip has ended."""
         out: Tensor = self.head(self.interface(x, mask))
         return out
-
-    def loss(self, target: Target, x: Tensor, mask: Tensor | None, y: Tensor) -> Tensor:
-        """What training makes small."""
-        joined = self.interface(x, mask)
-        if isinstance(self.head, SpeakerLinear):
-            return self.head.loss(joined, y)
-        return targets.loss(target, self.head(joined), y)
 
 
 class SpeakerLinear(nn.Module):
@@ -54,14 +44,6 @@ class SpeakerLinear(nn.Module):
         """The embedding (clip, 512)."""
         out: Tensor = self.embed(x)
         return out
-
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The additive-margin softmax loss."""
-        cosine = functional.linear(
-            functional.normalize(self.embed(x), dim=-1), functional.normalize(self.speakers.weight, dim=-1)
-        )
-        margin = self.margin * functional.one_hot(y, cosine.shape[-1])
-        return functional.cross_entropy(self.scale * (cosine - margin), y)
 
 
 class LastAxisNorm(nn.BatchNorm1d):

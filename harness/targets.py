@@ -77,15 +77,22 @@ def loss(target: Target, out: "Tensor", y: "Tensor") -> "Tensor":
     Class: cross-entropy. Slots: the sum of the slots' cross-entropies. Tags, and frames (frame, output) of events:
     binary cross-entropy. Value: squared error.
     """
+    return losses(target, out.T[None], y[None])[0]
+
+
+def losses(target: Target, out: "Tensor", y: "Tensor") -> "Tensor":
+    """The mean loss of every fit, (fit,), of outputs (fit, output, clip) and targets (fit, clip, ...)."""
     from torch.nn import functional
 
     match target:
         case Class() | Trials():
-            return functional.cross_entropy(out, y)
+            return functional.cross_entropy(out, y, reduction="none").mean(1)
         case Slots():
-            each = [functional.cross_entropy(out[:, part], y[:, i]) for i, part in enumerate(slices(target))]
+            slots = enumerate(slices(target))
+            each = [functional.cross_entropy(out[:, s], y[..., i], reduction="none").mean(1) for i, s in slots]
             return each[0] if len(each) == 1 else sum(each[1:], each[0])
         case Tags() | Events():
-            return functional.binary_cross_entropy_with_logits(out, y)
+            wanted = y.transpose(1, 2)
+            return functional.binary_cross_entropy_with_logits(out, wanted, reduction="none").mean((1, 2))
         case Value():
-            return functional.mse_loss(out[:, 0], y)
+            return (out[:, 0] - y).square().mean(1)

@@ -1,12 +1,14 @@
 """How a head is trained by steps: optimiser, rate, schedule, length and which check is kept; a record and its loop."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from harness.stacks import Stack
 
 
 class Plan(NamedTuple):
@@ -56,6 +58,16 @@ class Training:
             looks = {*range(self.check_epochs * per_epoch, steps, self.check_epochs * per_epoch), steps}
         return Plan(per_epoch, steps, tuple(sorted(looks)))
 
+    def batches(self, examples: int, seed: int) -> "Iterator[Tensor]":
+        """The numbers of the examples of every step, without end; their order is drawn from ``seed``."""
+        import torch
+
+        cuts = [i * self.batch for i in range(1, self.plan(examples).per_epoch)]
+        generator = torch.Generator().manual_seed(seed)
+        while True:
+            order = torch.randperm(examples, generator=generator) if self.shuffle else torch.arange(examples)
+            yield from order.tensor_split(cuts)
+
     def factor(self, step: int, plan: Plan) -> float:
         """What the rate is multiplied with in a step, counted from 0."""
         if self.schedule == "constant":
@@ -69,34 +81,60 @@ class Training:
         return step / warm if step < warm else max(0.0, (plan.steps - step) / max(1, plan.steps - warm))
 
 
-def descend(
-    probe: "nn.Module", loss: "Callable[[Tensor], Tensor]", training: Training, rate: float, *, clips: int, seed: int
-) -> Iterator[int]:
-    """Train ``probe`` in place; gives the number of steps at every look, and goes on when the next is asked for.
+@final
+class Descent:
+    """Fits of one stack going down together, each at its own rate.
 
-    ``loss`` gives the loss of some clips, by their numbers. The order of the clips is drawn from ``seed``.
+    ``feed`` gives what the losses of a step need, from the number of the epoch's step; a fit that is dropped ends
+    where it is.
     """
-    import torch
-    from torch import nn
 
-    plan = training.plan(clips)
-    kind = torch.optim.AdamW if training.optimiser == "adamw" else torch.optim.Adam
-    optimiser = kind(probe.parameters(), lr=rate, weight_decay=training.weight_decay, fused=True)
-    generator = torch.Generator().manual_seed(seed)
-    step, looks = 0, set(plan.checks)
-    while True:
-        order = torch.randperm(clips, generator=generator) if training.shuffle else torch.arange(clips)
-        for rows in order.tensor_split([i * training.batch for i in range(1, plan.per_epoch)]):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * training.factor(step, plan)
-            probe.train()
-            optimiser.zero_grad()
-            loss(rows).backward()
-            norm = nn.utils.clip_grad_norm_(probe.parameters(), training.clip or math.inf)
-            if bool(norm.isfinite()):
-                optimiser.step()
-            step += 1
-            if step in looks:
-                yield step
-            if step == plan.steps:
-                return
+    def __init__(self, stack: "Stack", training: Training, rates: Sequence[float]) -> None:
+        self._stack, self._training, self._rates = stack, training, list(rates)
+        self._begin({})
+
+    def _begin(self, states: "Mapping[int, list[dict[str, Tensor]]]") -> None:
+        """Hand every fit's rows to the optimiser, with what it knows of those that go on."""
+        import torch
+
+        rows = [[own.detach()[i] for own in self._stack.parameters] for i in range(len(self._rates))]
+        groups = [
+            {"params": [row for i, own in enumerate(rows) if self._rates[i] == rate for row in own], "rate": rate}
+            for rate in dict.fromkeys(self._rates)
+        ]
+        kind = torch.optim.AdamW if self._training.optimiser == "adamw" else torch.optim.Adam
+        self._optimiser = kind(groups, lr=0.0, weight_decay=self._training.weight_decay, fused=True)
+        self._rows = rows
+        for i, known in states.items():
+            for row, state in zip(rows[i], known, strict=True):
+                self._optimiser.state[row] = state
+
+    def keep(self, kept: Sequence[bool]) -> None:
+        """Go on with some of the fits."""
+        going = [rows for rows, stays in zip(self._rows, kept, strict=True) if stays]
+        states = {i: [self._optimiser.state[row] for row in rows] for i, rows in enumerate(going)}
+        self._rates = [rate for rate, stays in zip(self._rates, kept, strict=True) if stays]
+        self._stack.keep(kept)
+        self._begin(states)
+
+    def step(self, losses: "Tensor", factor: float) -> None:
+        """One step down, at each fit's rate times ``factor``."""
+        import torch
+
+        learned = self._stack.parameters
+        for own in learned:
+            own.grad = None
+        losses.sum().backward()
+        grads = [own.grad for own in learned if own.grad is not None]
+        norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]).norm(dim=0)
+        if self._training.clip is not None:
+            shrink = (self._training.clip / (norms + 1e-6)).clamp(max=1)
+            if bool((shrink < 1).any()):
+                for grad in grads:
+                    grad.mul_(shrink.view(-1, *[1] * (grad.ndim - 1)))
+        for i, (rows, finite) in enumerate(zip(self._rows, norms.isfinite().tolist(), strict=True)):
+            for row, grad in zip(rows, grads, strict=True):
+                row.grad = grad[i] if finite else None
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["rate"] * factor
+        self._optimiser.step()

@@ -14,7 +14,7 @@ import pytest
 from harness.catalogue import HEADS as CATALOGUE
 from harness.closed import Logistic, Ridge
 from harness.features import Array, Features, Pooled, Rows
-from harness.fit import Data, Method, Outcome, fit_split, spread
+from harness.fit import Data, Method, Outcome, Part, fit_parts, spread
 from harness.heads import Fitted, Head, Problem, Score, Tried
 from harness.neighbours import KNN, NearestMean
 from harness.scoring import Scoring
@@ -90,10 +90,11 @@ class Spy(Head):
     answered: list[tuple[str, Array]] = field(default_factory=list)
     random = False
 
-    def search(self, problem: Problem) -> Iterator[Tried]:
-        self.searched.append(problem)
-        for name, (value, loss) in self.told.items():
-            yield Tried({"name": name}, Score(value, loss), self._answering(f"search {name}"))
+    def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
+        self.searched.extend(problems)
+        for number in range(len(problems)):
+            for place, (name, (value, loss)) in enumerate(self.told.items()):
+                yield Tried(number, place, {"name": name}, Score(value, loss), self._answering(f"search {name}"))
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
         self.fitted.append((problem, setting))
@@ -108,6 +109,11 @@ class Spy(Head):
             return np.random.default_rng(0).normal(0, 1, (len(x), 3)).astype(np.float32)
 
         return Fitted(outputs, (0.25, 0.75))
+
+
+def fit_split(data: Data, split: AnySplit, method: Method, *, index: int = 0, seed: int = 0) -> Outcome:
+    (outcome,) = fit_parts([Part(data, split, index, seed)], method)
+    return outcome
 
 
 def spied(data: Data, split: AnySplit = SPLIT, **method: Any) -> Spy:

@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
 
-from harness import targets, trained
+from harness import course, targets
 from harness.catalogue import HEADS, HEAR_GRID
 from harness.features import Array, Batch, Frames, Pooled, Rows
 from harness.heads import Fitted, Outputs, Problem, Sample, Score, Tried
@@ -125,7 +125,7 @@ def head(network: str = "arch-nonlinear", **changes: Any) -> Trained:
 
 def searched(head: Trained, problem: Problem) -> Tried:
     """Of a head with one setting."""
-    (tried,) = head.search(problem)
+    (tried,) = head.search([problem])
     return tried
 
 
@@ -254,7 +254,7 @@ def test_every_rate_is_tried_at_every_point_in_order() -> None:
     many = Trained("hear-mlp", replace(QUICK, rates=(1e-2, 1e-3), steps=2), grid)
     expected = [{"rate": rate, "hidden_layers": n, "init": i} for ((_, n), (_, i)) in grid for rate in (1e-2, 1e-3)]
     assert many.settings() == expected
-    assert [{**tried.setting} for tried in many.search(toy())] == [{**each, "steps": 2} for each in expected]
+    assert [{**tried.setting} for tried in many.search([toy()])] == [{**each, "steps": 2} for each in expected]
 
 
 def test_points_may_have_rates_of_their_own() -> None:
@@ -278,7 +278,7 @@ def test_a_head_can_be_narrowed_to_each_of_its_settings(name: str) -> None:
 def test_a_narrowed_head_is_trained_as_the_wide_one_was() -> None:
     points = tuple((("hidden_layers", n), ("init", "normal"), ("rate", rate)) for n, rate in ((1, 1e-2), (2, 1e-3)))
     wide = Trained("hear-mlp", replace(QUICK, rates=(), steps=4), points)
-    for tried in wide.search(toy()):
+    for tried in wide.search([toy()]):
         again = searched(wide.narrowed(tried.setting), toy())
         assert (again.setting, again.score) == (tried.setting, tried.score)
         assert same(again.fitted.outputs(toy().valid), tried.fitted.outputs(toy().valid))
@@ -564,7 +564,7 @@ def test_many_clips_are_answered_some_at_a_time(monkeypatch: pytest.MonkeyPatch)
     given = toy()
     fitted = head().fit(given, {"rate": 1e-2, "steps": 9})
     whole = numbers(fitted.outputs(given.valid))
-    monkeypatch.setattr(trained, "BATCH_NUMBERS", 7 * LAYERS * WIDTH)
+    monkeypatch.setattr(course, "BATCH_NUMBERS", 7 * LAYERS * WIDTH)
     np.testing.assert_allclose(numbers(fitted.outputs(given.valid)), whole, rtol=1e-4, atol=1e-5)
 
 
