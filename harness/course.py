@@ -111,19 +111,21 @@ class Course:
 
     def _fed(self, rows: "Mapping[int, Tensor]") -> "tuple[Tensor, Tensor | None, Tensor]":
         """Features (stream, clip, [frame,] layer, width), their mask, and targets (stream, clip, ...)."""
-        import torch
-
         runs = [(lesson, len(list(run))) for lesson, run in groupby(fit.lesson for fit in self._fits)]
         if len({count for _, count in runs}) > 1:  # then every fit is a stream of its own
             runs = [(lesson, 1) for lesson, count in runs for _ in range(count)]
         known = {id(lesson): self._streams[id(lesson)].of(rows[lesson.problem.seed]) for lesson, _ in runs}
         parts = [known[id(lesson)] for lesson, _ in runs]
+        x, y = _side_by_side([part.x for part in parts]), _side_by_side([part.y for part in parts])
         masks = [part.mask for part in parts if part.mask is not None]
-        return (
-            torch.stack([part.x for part in parts]),
-            torch.stack(masks) if masks else None,
-            torch.stack([part.y for part in parts]),
-        )
+        return x, _side_by_side(masks) if masks else None, y
+
+
+def _side_by_side(parts: "list[Tensor]") -> "Tensor":
+    """Stacked; one by itself is not copied."""
+    import torch
+
+    return torch.stack(parts) if len(parts) > 1 else parts[0][None]
 
 
 class Fed(NamedTuple):
