@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from harness.results import higher_is_better, is_share
 from harness.types import Result
 
-from .table import is_ranked
+from .groups import is_ranked
 
 _BLUE, _GREY = "#3b82f6", "#7b828d"
 _GRID = "rgba(128,128,128,0.2)"
