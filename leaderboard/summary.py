@@ -148,8 +148,8 @@ def hear_scores(losses: Table) -> Table:
         losses: (upstream, task), lower where better. A task on which all are equal gives 0.
     """
     centred = losses.mean(0) - losses
-    spread = losses.std(0)
-    standard = np.divide(centred, spread, out=np.zeros_like(losses), where=spread > 0)
+    # Equal losses have a deviation of rounding errors.
+    standard = np.divide(centred, losses.std(0), out=np.zeros_like(losses), where=np.ptp(losses, axis=0) > 0)
     scores: Table = standard.clip(-1, 1).mean(1)
     return scores
 
