@@ -13,8 +13,8 @@ _NOTHING: Mapping[str, Sequence[str]] = {}
 #: Columns of text: what stays in view, what is folded, and what is folded on wide screens only.
 _KINDS = {
     **dict.fromkeys(("Upstream", "Model"), "name long"),
-    **dict.fromkeys(("One", "Other", "Source", "Remark"), "long"),
-    **dict.fromkeys(("Interval", "Chosen per fold", "Test"), "wide"),
+    **dict.fromkeys(("One", "Other"), "long"),
+    **dict.fromkeys(("Interval", "Chosen per fold", "Test", "Source", "Remark"), "wide"),
 }
 #: Of fewer columns than this, a table does not fill the page.
 _FEW = 8

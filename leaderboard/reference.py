@@ -126,8 +126,7 @@ def _beside(result: Result) -> Iterator[Beside]:
             left = f"ours had to leave its protocol: {'; '.join(result.deviations)}" if result.deviations else ""
             yield Beside(result, row, ours, ours - row.value, _inside(result, row), left)
         elif row.protocol.replace(COMPAT, "") == result.protocol:
-            remark = f"the protocols differ: ours mends what --protocol {row.protocol.partition('+')[0]} repeats"
-            yield Beside(result, row, ours, remark=remark)
+            yield Beside(result, row, ours, remark=f"the protocols differ: {result.protocol} mends {row.protocol}")
 
 
 def _same_checkpoint(result: Result, row: Published) -> bool:

@@ -19,17 +19,21 @@ BESIDE = (
     "Measured here beside published, of the same checkpoint. A difference is given where the protocols agree, and the "
     "interval is of our number's test clips alone."
 )
+_NUMBERS = {"Here", "Published", "Difference"}
 
 
 def block_sheet(task: str, kind: Kind, rows: Sequence[Published]) -> Sheet:
-    """One block of :func:`blocks`."""
-    return Sheet(
+    """One block of :func:`harness.leaderboard.reference.blocks`; a source that all share is in its notes."""
+    sources = {row.source for row in rows}
+    shared = f"; {min(sources)}" if len(sources) == 1 else ""
+    whole = Sheet(
         title=f"{task}, {kind}",
         columns=(Column("Model"), Column(kind.metric, "%" * is_share(kind.metric), number=True), Column("Source")),
-        rows=tuple((Cell(_model(row)), Cell(_value(row)), Cell(row.source)) for row in rows),
+        rows=tuple((Cell(_model(row)), Cell(_value(row)), Cell(NONE if shared else row.source)) for row in rows),
         records=tuple(asdict(row) | {"checkpoints": " ".join(row.checkpoints)} for row in rows),
-        notes=(f"{describe_metric(kind.metric)}.",),
+        notes=(f"{describe_metric(kind.metric)}{shared}.",),
     )
+    return filled(whole)
 
 
 def beside_sheets(pairs: Sequence[Beside]) -> list[Sheet]:
@@ -38,13 +42,10 @@ def beside_sheets(pairs: Sequence[Beside]) -> list[Sheet]:
 
 
 def _beside_sheet(task: str, pairs: Sequence[Beside]) -> Sheet:
+    names = ("Upstream", "Here", "Published", "Difference", "In our interval", "Metric", "Protocol", "Benchmark")
     whole = Sheet(
         title=f"{task}, measured here beside published",
-        columns=(
-            *map(Column, ("Upstream", "Protocol", "Metric")),
-            *(Column(name, number=True) for name in ("Here", "Published", "Difference")),
-            *map(Column, ("In our interval", "Benchmark", "Source", "Remark")),
-        ),
+        columns=tuple(Column(name, number=name in _NUMBERS) for name in (*names, "Source", "Remark")),
         rows=tuple(tuple(map(Cell, _texts(pair))) for pair in pairs),
         records=tuple(map(_record, pairs)),
         notes=(BESIDE,),
@@ -81,12 +82,12 @@ def _texts(pair: Beside) -> tuple[str, ...]:
         ours = " ".join(describe_score(result))
     return (
         result.upstream,
-        result.protocol,
-        f"{row.metric}{' in %' * is_share(row.metric)}",
         ours,
         _value(row),
         NONE if pair.difference is None else signed(pair.difference, row.metric),
         {True: "yes", False: "no", None: NONE}[pair.inside],
+        f"{row.metric}{' in %' * is_share(row.metric)}",
+        result.protocol,
         row.benchmark,
         row.source,
         pair.remark or NONE,

@@ -81,8 +81,9 @@ def _published(task: str, results: Sequence[Result]) -> Iterator[Part]:
     for ours in beside_sheets(beside(results)):
         body += [*map(note, ours.notes), table(ours)]
     for kind, rows in found.items():
+        block = block_sheet(task, kind, rows)
         numbers = f"{len(rows)} number{'s' * (len(rows) > 1)}"
-        body.append(folded(f"{kind} ({numbers})", table(block_sheet(task, kind, rows))))
+        body.append(folded(f"{kind} ({numbers})", "".join((*map(note, block.notes), table(block)))))
     yield Part(task, "published", "".join(body))
 
 

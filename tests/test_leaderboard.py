@@ -585,6 +585,17 @@ def test_a_layer_is_drawn_in_the_unit_and_by_the_direction_of_its_metric(
     assert line["y"] == drawn
 
 
+@pytest.mark.parametrize(
+    ("scores", "drawn"), [((0.5, 0.51), (45.5, 55.5)), ((0.2, 0.6), (18, 62)), ((0.5, 0.5), (45, 55))], ids=str
+)
+def test_a_curve_over_layers_spans_ten_points_at_least(
+    tmp_path: Path, scores: tuple[float, ...], drawn: tuple[float, float]
+) -> None:
+    candidates = tuple(tried(str(layer), score) for layer, score in enumerate(scores))
+    axis = figures(page(tmp_path, result(candidates=candidates)))[1]["layout"]["yaxis"]
+    assert axis["range"] == pytest.approx(drawn)
+
+
 def test_layers_are_drawn_in_their_order_with_final_apart(tmp_path: Path) -> None:
     candidates = tuple(tried(layer, 0.5) for layer in ("final", "10", "2"))
     line = figures(page(tmp_path, result(candidates=candidates)))[1]["data"][0]

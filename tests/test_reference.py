@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness import protocols
-from harness.export import to_markdown
+from harness.export import Sheet, to_markdown
 from harness.leaderboard.page import build
 from harness.leaderboard.reference import Beside, Published, beside, blocks, published
 from harness.leaderboard.reference_table import beside_sheets, block_sheet
@@ -108,12 +108,23 @@ def test_a_block_tells_whether_the_encoder_was_fine_tuned_and_what_repeats_it() 
     assert "SSAST-suite: the encoder was fine-tuned, so not comparable" in named
 
 
-def test_a_number_is_shown_in_the_unit_of_its_metric_with_its_spread_and_source() -> None:
-    (rows,) = (rows for kind, rows in blocks("esc50").items() if kind.benchmark == "EVAR")
-    kind = next(kind for kind in blocks("esc50") if kind.benchmark == "EVAR")
-    sheet = block_sheet("esc50", kind, rows)
-    texts = {row[0].text: (row[1].text, row[2].text) for row in sheet.rows}
-    assert texts["BEATs_iter3"] == ("86.9 ± 1.4", "github nttcslab/eval-audio-repr@88ba772 README.md sec 7-2")
+def block(benchmark: str) -> Sheet:
+    ((kind, rows),) = ((kind, rows) for kind, rows in blocks("esc50").items() if kind.benchmark == benchmark)
+    sheet: Sheet = block_sheet("esc50", kind, rows)
+    return sheet
+
+
+def test_a_number_is_shown_in_the_unit_of_its_metric_with_its_spread() -> None:
+    assert {row[0].text: row[1].text for row in block("EVAR").rows}["BEATs_iter3"] == "86.9 ± 1.4"
+
+
+def test_a_source_that_a_block_shares_is_told_once() -> None:
+    assert [column.name for column in block("EVAR").columns] == ["Model", "accuracy"]
+    assert "github nttcslab/eval-audio-repr@88ba772 README.md sec 7-2." in block("EVAR").notes[0]
+
+
+def test_other_sources_stand_beside_their_numbers() -> None:
+    assert block("MAEB(MTEB)").columns[2].name == "Source" and all(row[2].text for row in block("MAEB(MTEB)").rows)
 
 
 # Ours beside them.
@@ -184,7 +195,7 @@ def test_the_token_of_the_published_name_is_no_other_option() -> None:
 def test_where_only_the_mended_protocol_was_run_it_is_said_that_they_differ() -> None:
     pair = only(ours(protocol="hear"))
     assert (pair.difference, pair.inside) == (None, None)
-    assert pair.remark == "the protocols differ: ours mends what --protocol hear:compat repeats"
+    assert pair.remark == "the protocols differ: hear mends hear:compat"
 
 
 def test_where_the_published_protocol_was_run_too_the_mended_one_is_left_out() -> None:
