@@ -5,7 +5,7 @@ of it was learned from, records do not tell. Where the two are only drawn from o
 what was learned from, a sentence says so and nothing is marked.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -91,7 +91,7 @@ _OF_THE_WEB = "h of web audio"
 
 def marked(result: Result) -> Result:
     """The result with the badge ``contaminated`` where its record names the data set that its task tests on."""
-    if BADGE in result.badges or not any(relation.same for relation, _ in _related(result)):
+    if BADGE in result.badges or not any(relation.same for relation in _related(result)):
         return result
     return replace(result, badges=(*result.badges, BADGE))
 
@@ -99,25 +99,25 @@ def marked(result: Result) -> Result:
 def describe(result: Result) -> list[str]:
     """What an upstream's training has to do with the task, a sentence each; none where nothing speaks against it."""
     training = _training(result)
-    sets, related = _sets(training), list(_related(result))
-    same = {name for relation, name in related if relation.same}
-    said = [f"learned from {name}, and {relation.ground}" for relation, name in related if relation.same]
-    said += [
-        f"learned from {name}, which may hold clips of this task: {relation.ground}"
-        for relation, name in related
-        if name not in same
-    ]
+    related, said = _related(result), []
+    own = {name for relation, names in related.items() if relation.same for name in names}
+    for relation, names in related.items():
+        if relation.same:
+            said.append(f"learned from {' and '.join(names)}, and {relation.ground}")
+        elif others := [name for name in names if name not in own]:
+            said.append(f"learned from {' and '.join(others)}, which may hold clips of this task: {relation.ground}")
+    sets, how = _sets(training), training.get("how")
     said += [f"learned from {name}, into which nobody can look" for name in sets if name.endswith(_OF_THE_WEB)]
-    how = training.get("how")
     if how == "unknown" or (how in ("supervised", "self-supervised") and not sets):
         said.append(f"which data it has learned from is unknown{_note(training)}")
     return said
 
 
-def _related(result: Result) -> Iterator[tuple[Relation, str]]:
-    family = result.task.partition(":")[0]
-    for name in _sets(_training(result)):
-        yield from ((each, name) for each in RELATIONS if name in each.sets and family in each.families)
+def _related(result: Result) -> dict[Relation, list[str]]:
+    """The relations to the task, with those of the record's training sets that each is of."""
+    family, sets = result.task.partition(":")[0], _sets(_training(result))
+    named = {each: [name for name in sets if name in each.sets] for each in RELATIONS if family in each.families}
+    return {relation: names for relation, names in named.items() if names}
 
 
 def _training(result: Result) -> Mapping[str, Any]:

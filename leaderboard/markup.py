@@ -70,9 +70,14 @@ def note(text: str) -> str:
     return f'<p class="note">{html(text)}</p>\n' if text else ""
 
 
+def noted(sheet: Sheet) -> str:
+    """A sheet's notes and its table, without its title."""
+    return "".join((*map(note, sheet.notes), table(sheet)))
+
+
 def folded(summary: str, inside: str) -> str:
-    """What is shown when its summary is clicked."""
-    return f"<details><summary>{html(summary)}</summary>{inside}</details>\n"
+    """What is shown when its summary is clicked, and nothing where there is nothing inside."""
+    return f"<details><summary>{html(summary)}</summary>{inside}</details>\n" if inside else ""
 
 
 def figure(caption: str, drawn: go.Figure | None) -> str:

@@ -10,13 +10,14 @@ from harness.types import Result
 
 from .contamination import describe
 from .groups import Group, Pairs, about, grouped, is_ranked, rank_notes, warning
-from .markup import facts, figure, folded, html, note, table
+from .markup import facts, figure, folded, html, note, noted, table
+from .pair_table import pair_sheet
 from .plots import labels_of, layer_plot, layer_scores, score_plot, weight_plot
 from .reference import beside, blocks
 from .reference_table import PUBLISHED, beside_sheets, block_sheet
 from .summary import sheet as summary_sheet
 from .summary import summaries
-from .table import pair_sheet, sheet
+from .table import sheet
 
 _ACROSS = "across tasks"
 
@@ -52,7 +53,7 @@ def _summary(averaged: Sheet) -> Part:
 
 def _group(names: Group, group: Sequence[Result], pairs: Pairs) -> str:
     labels = labels_of(group, "interface", "head")
-    warned = warning(group)
+    warned, tests = warning(group), pair_sheet(names, group, pairs)
     return "".join(
         (
             _heading(names.task, f"protocol {names.protocol}"),
@@ -60,12 +61,8 @@ def _group(names: Group, group: Sequence[Result], pairs: Pairs) -> str:
             f'<p class="note"><strong>{html(warned)}</strong></p>\n' if warned else "",
             _ranking(names, group, pairs),
             *map(note, rank_notes(group, pairs)),
-            *([folded("Tests of pairs", table(tests))] if (tests := pair_sheet(names, group, pairs)) else []),
-            *(
-                [folded("Training data and this task", "".join(map(note, said)))]
-                if (said := training_notes(group))
-                else []
-            ),
+            folded("Tests of pairs", noted(tests) if tests else ""),
+            folded("Training data and this task", "".join(map(note, training_notes(group)))),
             *_plots(names, group, labels),
             "<h3>Provenance</h3>\n",
             *(folded(label, _provenance(result)) for label, result in zip(labels, group, strict=True)),
@@ -78,12 +75,11 @@ def _published(task: str, results: Sequence[Result]) -> Iterator[Part]:
     if not (found := blocks(task)):
         return
     body = [_heading(task, "published numbers"), note(PUBLISHED)]
-    for ours in beside_sheets(beside(results)):
-        body += [*map(note, ours.notes), table(ours)]
+    body += map(noted, beside_sheets(beside(results)))
     for kind, rows in found.items():
         block = block_sheet(task, kind, rows)
         numbers = f"{len(rows)} number{'s' * (len(rows) > 1)}"
-        body.append(folded(f"{kind} ({numbers})", "".join((*map(note, block.notes), table(block)))))
+        body.append(folded(f"{kind} ({numbers})", noted(block)))
     yield Part(task, "published", "".join(body))
 
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.export import NONE, Cell, Column, Sheet
-from harness.results import describe_score, is_share, row, shown
-from harness.stats import holm
+from harness.results import describe_score, row, shown
 from harness.types import FoldScore, Interval, Result
 
 from .groups import (
@@ -19,7 +18,6 @@ from .groups import (
     grouped,
     rank_notes,
     standings,
-    tested_pairs,
     warning,
 )
 
@@ -53,39 +51,6 @@ def sheet(names: Group, group: Sequence[Result], pairs: Pairs = NO_PAIRS) -> She
     return filled(whole, but={"Rank"})
 
 
-def pair_sheet(names: Group, group: Sequence[Result], pairs: Pairs) -> Sheet | None:
-    """Every pair of ranked results that was tested, or None where there is none."""
-    found = [test for these in alike(group) for test in _with_holm(these, pairs)]
-    if not found:
-        return None
-    unit = "%" if is_share(names.metric) else ""
-    return Sheet(
-        title=f"{names.task}, protocol {names.protocol}: tests of pairs",
-        columns=(
-            *(Column(name) for name in ("One", "Other")),
-            *(Column(name, unit, number=True) for name in ("Difference", "95 % interval")),
-            *(Column(name, number=True) for name in ("p", "p by Holm")),
-            Column("Test"),
-        ),
-        rows=tuple(
-            (
-                Cell(a.upstream),
-                Cell(b.upstream),
-                Cell(signed(paired.difference, names.metric)),
-                Cell(_ends(paired.interval, names.metric)),
-                Cell(_p(paired.p)),
-                Cell(_p(adjusted)),
-                Cell(paired.method),
-            )
-            for a, b, paired, adjusted in found
-        ),
-        records=tuple(
-            {"one": a.key, "other": b.key, "difference": paired.difference, "p": paired.p, "p_holm": adjusted}
-            for a, b, paired, adjusted in found
-        ),
-    )
-
-
 def filled(sheet: Sheet, *, but: Container[str] = ()) -> Sheet:
     """The sheet without the columns in which no row has anything, ``but`` for some."""
     kept = [
@@ -100,12 +65,6 @@ def filled(sheet: Sheet, *, but: Container[str] = ()) -> Sheet:
 def signed(value: float, metric: str) -> str:
     """A difference of two values of a metric, as :func:`harness.results.shown` shows them."""
     return f"{'+' * (value > 0)}{shown(value, metric)}"
-
-
-def _with_holm(these: Sequence[Result], pairs: Pairs) -> list[tuple[Any, ...]]:
-    found = tested_pairs(these, pairs)
-    adjusted = holm([paired.p for *_, paired in found])
-    return [(*test, p) for test, p in zip(found, adjusted, strict=True)]
 
 
 def _cells(result: Result, standing: Standing, best: bool) -> dict[str, Cell]:
@@ -133,16 +92,6 @@ def _cells(result: Result, standing: Standing, best: bool) -> dict[str, Cell]:
 
 def _spread(value: float | None, metric: str) -> str:
     return NONE if value is None else shown(value, metric)
-
-
-def _ends(interval: Interval, metric: str) -> str:
-    if interval.low is None or interval.high is None:
-        return NONE
-    return f"[{signed(interval.low, metric)}, {signed(interval.high, metric)}]"
-
-
-def _p(value: float | None) -> str:
-    return NONE if value is None else f"{value:.4f}" if value >= 1e-4 else "< 0.0001"
 
 
 def _number(value: Any, unit: float = 1.0) -> str:

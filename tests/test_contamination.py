@@ -73,6 +73,11 @@ def test_the_data_set_of_the_task_itself_is_told_of_once() -> None:
     assert sentence == "learned from FSD50K, and the task is FSD50K itself (Fonseca et al. 2022)"
 
 
+def test_data_of_one_place_are_told_of_together() -> None:
+    (sentence,) = describe(learned("esc50", "LAION-Audio-630K", "AudioSet", "Freesound"))
+    assert sentence.startswith("learned from LAION-Audio-630K and Freesound, which may hold clips of this task: ")
+
+
 @pytest.mark.parametrize("how", ["unknown", "self-supervised", "supervised"])
 def test_unknown_data_are_told_of_and_never_marked(how: str) -> None:
     stranger = learned("nsynth:instrument", how=how, note="a file of mine")

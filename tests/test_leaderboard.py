@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from harness.errors import UserError
 from harness.export import to_csv, to_markdown
 from harness.leaderboard.groups import NO_PAIRS, Pairs, about, grouped, standings, warning
 from harness.leaderboard.page import build
-from harness.leaderboard.table import pair_sheet, sheets
+from harness.leaderboard.pair_table import pair_sheet
+from harness.leaderboard.table import sheets
 from harness.protocols import PROTOCOLS
 from harness.results import COLUMNS
 from harness.stats import Paired
@@ -184,6 +186,15 @@ def test_every_pair_is_shown_from_the_better_to_the_worse_with_its_adjusted_p() 
         ["a", "c", "+40.0", "[-5.0, +1.0]", "0.0010", "0.0030"],
         ["b", "c", "+30.0", "[-1.0, +5.0]", "0.0010", "0.0030"],
     ]
+
+
+def test_of_many_pairs_those_with_the_best_are_shown() -> None:
+    many = [result(f"{i:02}", 0.9 - i / 100) for i in range(13)]
+    ((names, group),) = grouped(many).items()
+    sheet = pair_sheet(names, group, pairs_of(*((a, b, 0.5) for a, b in combinations(many, 2))))
+    assert sheet is not None
+    assert [row[0].text for row in sheet.rows] == ["00"] * 12 and len(sheet.records) == 78
+    assert sheet.notes == ("Of 78 pairs, those with the best are shown.",)
 
 
 def test_no_pairs_are_shown_where_none_was_tested() -> None:
