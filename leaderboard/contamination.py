@@ -5,7 +5,7 @@ of it was learned from, records do not tell. Where the two are only drawn from o
 what was learned from, a sentence says so and nothing is marked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -111,6 +111,15 @@ def describe(result: Result) -> list[str]:
     if how == "unknown" or (how in ("supervised", "self-supervised") and not sets):
         said.append(f"which data it has learned from is unknown{_note(training)}")
     return said
+
+
+def training_notes(group: Sequence[Result]) -> list[str]:
+    """What speaks against results of one task in sentences, each with the upstreams that it is said of."""
+    said: dict[str, list[str]] = {}
+    for result in group:
+        for sentence in describe(result):
+            said.setdefault(sentence, []).append(result.upstream)
+    return [f"{', '.join(dict.fromkeys(names))}: {sentence}." for sentence, names in said.items()]
 
 
 def _related(result: Result) -> dict[Relation, list[str]]:

@@ -8,7 +8,7 @@ from harness.export import Sheet
 from harness.results import is_share, shown
 from harness.types import Result
 
-from .contamination import describe
+from .contamination import training_notes
 from .groups import Group, Pairs, about, grouped, is_ranked, rank_notes, warning
 from .markup import facts, figure, folded, html, note, noted, table
 from .pair_table import pair_sheet
@@ -81,15 +81,6 @@ def _published(task: str, results: Sequence[Result]) -> Iterator[Part]:
         numbers = f"{len(rows)} number{'s' * (len(rows) > 1)}"
         body.append(folded(f"{kind} ({numbers})", noted(block)))
     yield Part(task, "published", "".join(body))
-
-
-def training_notes(group: Sequence[Result]) -> list[str]:
-    """What speaks against results because of the data that upstreams have learned from, a sentence for each."""
-    said: dict[str, list[str]] = {}
-    for result in group:
-        for sentence in describe(result):
-            said.setdefault(sentence, []).append(result.upstream)
-    return [f"{', '.join(dict.fromkeys(names))}: {sentence}." for sentence, names in said.items()]
 
 
 def _heading(text: str, beside_it: str) -> str:

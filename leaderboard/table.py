@@ -8,6 +8,7 @@ from harness.export import NONE, Cell, Column, Sheet
 from harness.results import describe_score, row, shown
 from harness.types import FoldScore, Interval, Result
 
+from .contamination import training_notes
 from .groups import (
     NO_PAIRS,
     Group,
@@ -45,7 +46,7 @@ def sheet(names: Group, group: Sequence[Result], pairs: Pairs = NO_PAIRS) -> She
         columns=tuple(Column(name, number=name in _NUMBERS) for name in rows[0]),
         rows=tuple(tuple(cells.values()) for cells in rows),
         records=tuple(standing._asdict() | row(result) for result, standing in zip(group, places, strict=True)),
-        notes=tuple(filter(None, (about(group), warning(group), *rank_notes(group, pairs)))),
+        notes=tuple(filter(None, (about(group), warning(group), *rank_notes(group, pairs), *training_notes(group)))),
         facts=names._asdict(),
     )
     return filled(whole, but={"Rank"})

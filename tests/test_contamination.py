@@ -6,6 +6,7 @@ import pytest
 
 from harness.leaderboard.contamination import RELATIONS, describe, marked
 from harness.leaderboard.groups import is_ranked
+from harness.leaderboard.table import sheets
 from harness.registry import card_of, plugins
 from harness.types import Result
 
@@ -99,6 +100,12 @@ def test_who_has_learned_from_nothing_is_told_nothing_of() -> None:
 def test_a_record_that_makes_no_sense_is_not_read(training: Any) -> None:
     strange = result(task="nsynth:instrument", encoder={"training": training})
     assert marked(strange) == strange and describe(strange) == []
+
+
+def test_what_is_told_of_several_upstreams_is_told_once_below_their_table() -> None:
+    group = [learned("esc50", "FSD50K", upstream=name) for name in ("a", "b", "a")]
+    (sheet,) = sheets([*group, learned("esc50", "AudioSet", upstream="c")])
+    assert sum(note.startswith("a, b: learned from FSD50K, which may hold") for note in sheet.notes) == 1
 
 
 def test_every_training_set_of_a_relation_goes_by_the_name_that_upstreams_use() -> None:
