@@ -27,11 +27,11 @@ from records import result, tried
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
-def page(folder: Path, *results: Result) -> str:
+def page(folder: Path, *results: Result, pairs: Pairs = NO_PAIRS) -> str:
     """The page without plotly.js, which is a hundred times longer than the rest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.leaderboard.page.get_plotlyjs", str)
-        index: Path = build(list(results), folder)[0]
+        index: Path = build(results, folder, pairs)[0]
     return index.read_text(encoding="utf-8")
 
 
@@ -480,8 +480,13 @@ def test_text_of_a_result_is_never_code_in_the_page(tmp_path: Path, field: str) 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"deviations": (ATTACK,)}, {"metrics": {ATTACK: 0.5}}, {"badges": LEAKY, "data": {"leaks": ATTACK}}],
-    ids=["deviations", "metrics", "leaks"],
+    [
+        {"deviations": (ATTACK,)},
+        {"metrics": {ATTACK: 0.5}},
+        {"badges": LEAKY, "data": {"leaks": ATTACK}},
+        {"encoder": {"training": {"how": "unknown", "note": ATTACK}}},
+    ],
+    ids=["deviations", "metrics", "leaks", "training"],
 )
 def test_what_is_said_of_a_result_is_never_code_in_the_page(tmp_path: Path, changes: dict[str, Any]) -> None:
     text = page(tmp_path, result(**changes))
@@ -501,6 +506,13 @@ def test_provenance_is_never_code_in_the_page(tmp_path: Path, field: str, values
 def test_badges_and_choices_are_never_code_in_the_page(tmp_path: Path) -> None:
     folds = (FoldScore(("1",), 0.5, 400, {ATTACK: ATTACK}),)
     text = page(tmp_path, result(badges=(ATTACK,), folds=folds))
+    assert "<script>alert" not in text and "<img" not in text
+
+
+def test_a_name_across_tasks_and_in_a_test_of_a_pair_is_never_code_in_the_page(tmp_path: Path) -> None:
+    several = [result(name, score, task=task) for task in ("one", "two") for name, score in ((ATTACK, 0.5), ("b", 0.4))]
+    text = page(tmp_path, *several, pairs=pairs_of((several[0], several[1], 0.5)))
+    assert "Across tasks" in text and "Tests of pairs" in text
     assert "<script>alert" not in text and "<img" not in text
 
 
