@@ -85,6 +85,12 @@ def published() -> tuple[Published, ...]:
     return tuple(map(_parse, csv.DictReader(text.splitlines())))
 
 
+@cache
+def of_task(task: str) -> tuple[Published, ...]:
+    """Every published number of a task."""
+    return tuple(row for row in published() if row.task == task)
+
+
 def blocks(task: str) -> dict[Kind, list[Published]]:
     """What is published of a task: what a protocol here repeats, other frozen encoders, fine-tuned ones; best first."""
 
@@ -93,7 +99,7 @@ def blocks(task: str) -> dict[Kind, list[Published]]:
         return row.fine_tuned, not row.protocol, row.benchmark, row.metric, row.head, value, row.model
 
     found: dict[Kind, list[Published]] = {}
-    for row in sorted((row for row in published() if row.task == task), key=place):
+    for row in sorted(of_task(task), key=place):
         found.setdefault(Kind(row.benchmark, row.metric, row.encoder, row.head, row.protocol), []).append(row)
     return found
 
@@ -117,9 +123,9 @@ def _parse(row: dict[str, str]) -> Published:
 
 
 def _beside(result: Result) -> Iterator[Beside]:
-    for row in published():
-        alike = row.task == result.task and not row.fine_tuned and row.metric in result.metrics
-        if not (alike and row.protocol and _same_checkpoint(result, row)):
+    for row in of_task(result.task):
+        told = row.protocol and not row.fine_tuned and row.metric in result.metrics
+        if not (told and _same_checkpoint(result, row)):
             continue
         ours = result.metrics[row.metric]
         if row.protocol == result.protocol:
