@@ -82,11 +82,11 @@ def standings(group: Sequence[Result], pairs: Pairs = NO_PAIRS) -> list[Standing
     are by score alone, and equal scores share one.
     """
     found = {
-        result.key: standing
+        id(result): standing  # keys come from files, where two may be alike
         for these in alike(group)
         for result, standing in zip(these, _tested(these, pairs) or _by_score(these), strict=True)
     }
-    return [found.get(result.key, Standing(None)) for result in group]
+    return [found.get(id(result), Standing(None)) for result in group]
 
 
 def rank_notes(group: Sequence[Result], pairs: Pairs) -> list[str]:

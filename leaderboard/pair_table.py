@@ -29,8 +29,8 @@ def pair_sheet(names: Group, group: Sequence[Result], pairs: Pairs) -> Sheet | N
     found = [test for these in alike(group) for test in _tests(these, pairs)]
     if not found:
         return None
-    best = {these[0].key for these in alike(group)}
-    shown = found if len(found) <= _MANY else [test for test in found if test.one.key in best]
+    best = {id(these[0]) for these in alike(group)}
+    shown = found if len(found) <= _MANY else [test for test in found if id(test.one) in best]
     left = f"Of {len(found):,} pairs, those with the best are shown." if len(shown) < len(found) else ""
     unit = "%" if is_share(names.metric) else ""
     return Sheet(

@@ -39,8 +39,8 @@ def sheet(names: Group, group: Sequence[Result], pairs: Pairs = NO_PAIRS) -> She
     apart from the best, and :data:`harness.results.COLUMNS`.
     """
     places = standings(group, pairs)
-    best = {these[0].key for these in alike(group)}
-    rows = [_cells(result, standing, result.key in best) for result, standing in zip(group, places, strict=True)]
+    best = {id(these[0]) for these in alike(group)}
+    rows = [_cells(result, standing, id(result) in best) for result, standing in zip(group, places, strict=True)]
     whole = Sheet(
         title=f"{names.task}, protocol {names.protocol}",
         columns=tuple(Column(name, number=name in _NUMBERS) for name in rows[0]),

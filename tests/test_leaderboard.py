@@ -93,6 +93,10 @@ def test_a_leaky_result_is_never_ranked_with_a_test_selected_one() -> None:
     assert order(*several) == [("1", "3"), ("2", "0"), ("1", "2"), ("1", "1")]
 
 
+def test_a_result_with_the_key_of_another_has_its_own_standing() -> None:
+    assert order(result("a", 0.5, key="k"), result("b", 0.9, key="k", badges=("untrained",)))[1] == ("–", "b")
+
+
 def test_the_order_of_badges_makes_no_difference() -> None:
     ranked = standings([result("a", 0.5, badges=BOTH), result("b", 0.4, badges=BOTH[::-1])])
     assert [standing.rank for standing in ranked] == [1, 2]
