@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from harness.export import NONE, Cell, Column, Sheet
-from harness.stats import RESAMPLES, Table, interval
+from harness.stats import RESAMPLES, Scored, Table
 from harness.types import Interval, Result
 
 from .groups import alike, grouped, loss
@@ -135,10 +135,8 @@ def mean_rank_interval(ranks: Table, upstreams: int, draws: int = RESAMPLES) -> 
         means: Table = weights @ ranks / weights.sum(1)
         return means
 
-    found = interval(rescore, len(ranks), float(ranks.mean()), share=False, draws=draws)
-    ends = (None if end is None else min(max(end, 1.0), float(upstreams)) for end in (found.low, found.high))
-    low, high = ends
-    return replace(found, low=low, high=high, method=found.method.replace("group", "task"))
+    found = Scored(float(ranks.mean()), len(ranks), rescore, draws).interval((1.0, float(upstreams)))
+    return replace(found, method=found.method.replace("group", "task"))
 
 
 def hear_scores(losses: Table) -> Table:
