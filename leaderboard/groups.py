@@ -18,9 +18,9 @@ SHARED = {
     "test-selected": "settings were chosen on clips that are also scored",
 }
 TESTED = (
-    "A rank is one more than how many results are significantly better: a paired test in which whole groups are "
-    f"swapped, adjusted by Holm's method for the number of pairs, at {1 - LEVEL:.0%}. Underlined scores cannot be told "
-    "apart from the best, which is bold."
+    "A rank is one more than how many results are significantly better: a paired test over whole groups at "
+    f"{1 - LEVEL:.0%}, adjusted by Holm's method for the number of pairs. Underlined scores cannot be told apart from "
+    "the best, which is bold."
 )
 UNTESTED = "Ranks are by score alone, for not every pair of results could be tested."
 
