@@ -58,6 +58,11 @@ def test_every_value_is_a_fraction_of_a_metric_that_is_known() -> None:
     assert {row.metric for row in published()} <= METRICS.keys() | {STRICTER}
 
 
+def test_the_readme_says_how_many_there_are() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"published numbers, {len(published()):,} in all" in readme
+
+
 def test_a_protocol_repeats_no_number_of_a_fine_tuned_encoder() -> None:
     assert not [row for row in published() if row.fine_tuned and row.protocol]
 
