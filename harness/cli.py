@@ -321,10 +321,12 @@ def leaderboard_build(
     ),
 ) -> None:
     """Render results as one self-contained page, Markdown and CSV."""
+    from harness.compare import pairwise
     from harness.leaderboard.page import build
     from harness.results import read_all
 
-    for path in build(read_all(results), out):
+    found = read_all(results)
+    for path in build(found, out, pairwise(found, results)):
         print(path)
 
 
@@ -396,13 +398,12 @@ def results_export(
     out: Out = None,
 ) -> None:
     """Write a table for each protocol: upstreams by tasks, the best bold, what ties with it underlined."""
-    from harness import sheets
     from harness.compare import pairwise
+    from harness.leaderboard.overview import overviews
     from harness.results import chosen
 
     found = chosen(results, {"upstream": upstream, "task": task, "protocol": protocol})
-    clean = [result for result in found if not result.badges]
-    show.tables(sheets.of_protocols(found, pairwise(clean, results)), form.value, out)
+    show.tables(overviews(found, pairwise(found, results)), form.value, out)
 
 
 def parse_size(text: str) -> float:

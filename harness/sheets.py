@@ -6,11 +6,10 @@ from typing import Any
 
 from harness.compare import Comparison, Row
 from harness.export import NONE, Cell, Column, Sheet
-from harness.results import describe_metric, describe_score, higher_is_better, is_share, row, shown
-from harness.stats import LEVEL, Paired, holm, rank_groups
+from harness.results import describe_metric, describe_score, higher_is_better, row, shown
 from harness.types import Result
 
-Pairs = Mapping[tuple[str, str], Paired]
+TIME = "Time: of encoding a clip, where one machine has measured both"
 
 
 def of_comparison(found: Comparison) -> Sheet:
@@ -32,6 +31,7 @@ def of_comparison(found: Comparison) -> Sheet:
         f"Difference: {found.a} less {found.b}. {_verdict(found)}",
         "Bold: the better score; underlined: cannot be told apart from it "
         f"(paired test over whole groups, Holm's adjustment over {sum(r.p is not None for r in found.rows)} tests)",
+        *([TIME] if any(each.times is not None for each in found.rows) else []),
         *found.remarks,
     )
     methods = list(dict.fromkeys(each.paired.method for each in found.rows if each.paired))
@@ -67,49 +67,6 @@ def of_results(results: Sequence[Result]) -> Sheet:
     return Sheet("Results", columns, tuple(rows), tuple({"key": each.key, **row(each)} for each in results))
 
 
-def of_protocols(results: Sequence[Result], pairs: Pairs) -> list[Sheet]:
-    """One :func:`of_protocol` for each protocol."""
-    protocols = sorted({each.protocol for each in results})
-    return [of_protocol([each for each in results if each.protocol == name], pairs) for name in protocols]
-
-
-def of_protocol(results: Sequence[Result], pairs: Pairs) -> Sheet:
-    """Upstreams by tasks, under one protocol: the best of a column is bold, and what ties with it underlined.
-
-    Results with badges are shown with them, and neither marked nor tested.
-    """
-    tasks = sorted({(each.task, each.metric) for each in results})
-    upstreams = sorted({each.upstream for each in results})
-    cells = {(each.upstream, each.task, each.metric): each for each in results}
-    badges = sorted({badge for each in results for badge in each.badges})
-    best: dict[str, tuple[bool, bool]] = {}
-    for task, metric in tasks:
-        clean = [each for each in results if (each.task, each.metric) == (task, metric) and not each.badges]
-        best |= _best(clean, pairs)
-
-    def cell(result: Result | None) -> Cell:
-        if result is None:
-            return Cell(NONE)
-        score, interval = describe_score(result)
-        bold, underlined = best.get(result.key, (False, False))
-        return Cell(score, interval, bold, underlined, tuple(badges.index(badge) for badge in result.badges))
-
-    protocol = results[0].protocol
-    return Sheet(
-        f"Protocol {protocol}",
-        (Column("Upstream"), *(Column(task, _unit(metric), number=True) for task, metric in tasks)),
-        tuple((Cell(name), *(cell(cells.get((name, *task))) for task in tasks)) for name in upstreams),
-        tuple({"key": each.key, **row(each)} for each in results),
-        tuple(badges),
-        (
-            f"Scores with their {LEVEL:.0%} intervals, over test sampling. Bold: the best of a column; underlined: "
-            "cannot be told apart from it (paired test over whole groups, Holm's adjustment within the column); "
-            "results with badges are neither",
-        ),
-        {"protocol": protocol},
-    )
-
-
 def facts(result: Result) -> dict[str, str]:
     """What a person wants to know of one result, by name."""
     score, interval = describe_score(result)
@@ -140,35 +97,6 @@ def facts(result: Result) -> dict[str, str]:
 
 def _told(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items() if value not in ("", None, [], {}, ()))
-
-
-def _unit(metric: str) -> str:
-    arrow = "" if higher_is_better(metric) else " ↓"
-    return f"{metric}{', %' * is_share(metric)}{arrow}"
-
-
-def _best(group: Sequence[Result], pairs: Pairs) -> dict[str, tuple[bool, bool]]:
-    """Of results on the same clips, by key, whether each is the best, and whether it ties with it."""
-    if not group:
-        return {}
-    places = [(i, j) for i in range(len(group)) for j in range(i)]
-    found = [_p(pairs, group[i], group[j]) for i, j in places]
-    table: list[list[float | None]] = [[None] * len(group) for _ in group]
-    for (i, j), p in zip(places, holm(found), strict=True):
-        table[i][j] = table[j][i] = p
-    better = higher_is_better(group[0].metric)
-    scores = [each.score for each in group]
-    ranks = rank_groups(scores, table, higher_is_better=better)
-    top = max(scores) if better else min(scores)
-    return {
-        each.key: (each.score == top, rank.tied_with_best and each.score != top and bool(pairs))
-        for each, rank in zip(group, ranks, strict=True)
-    }
-
-
-def _p(pairs: Pairs, one: Result, other: Result) -> float | None:
-    paired = pairs.get((one.key, other.key)) or pairs.get((other.key, one.key))
-    return None if paired is None else paired.p
 
 
 def _verdict(found: Comparison) -> str:

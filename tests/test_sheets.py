@@ -7,6 +7,7 @@ import pytest
 from harness import results, sheets
 from harness.compare import compare, pairwise
 from harness.export import Cell, Sheet
+from harness.leaderboard.overview import overviews
 
 from kept_answers import kept, left
 
@@ -25,7 +26,8 @@ def folder(tmp_path: Path) -> Path:
 
 def exported(folder: Path) -> list[Sheet]:
     everything = results.read_all(folder)
-    return sheets.of_protocols(everything, pairwise([each for each in everything if not each.badges], folder))
+    found: list[Sheet] = overviews(everything, pairwise(everything, folder))
+    return found
 
 
 def column(sheet: Sheet, name: str) -> dict[str, Cell]:
@@ -59,7 +61,7 @@ def test_a_cell_without_a_result_is_empty(folder: Path) -> None:
 
 
 def test_without_tests_nothing_is_said_to_tie(folder: Path) -> None:
-    (sheet, _) = sheets.of_protocols(results.read_all(folder), {})
+    sheet, _ = overviews(results.read_all(folder), {})
     assert not any(cell.underlined for row in sheet.rows for cell in row)
 
 
