@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from harness.experiment import Experiment, Inapplicable
-    from harness.testing import Finding
+    from harness.finding import Finding
     from harness.types import Result
 
 
