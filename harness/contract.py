@@ -116,7 +116,7 @@ def empty(subject: TaskSubject) -> Finding:
         try:
             clips = subject.task.list_clips(Path(folder))
         except UserError as error:
-            return Finding("empty", tried, str(error))
+            return Finding("empty", tried, str(error).replace(folder, "it"))
     return Finding("empty", tried, f"{len(clips)} clips", "raise UserError where metadata or audio are not there")
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.datasets import Task, check_clips, some
+from harness.datasets import Task, check_clips, check_folds, some
 from harness.errors import UserError
 from harness.types import Clip, Split
 
@@ -28,6 +28,7 @@ def load_present(task: Task, folder: Path) -> Present:
     clips = [clip for clip in listed if clip.path.is_file()]
     if not clips:
         raise UserError(f"no clip of {task.name} is in {folder}: --partial needs some of them")
+    check_folds(task, clips, partial=True)
     there = {clip.fold for clip in clips}
     splits = tuple(kept for split in task.splits if (kept := _kept(split, there)) is not None)
     if not splits:
