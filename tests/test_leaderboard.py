@@ -46,6 +46,7 @@ def result(upstream: str = "mfcc", score: float = 0.715, **changes: Any) -> Resu
         cost={"clips_per_second": 120.5},
         environment={"device": "cpu"},
         created="2026-01-05T10:00:00Z",
+        answers="00" * 32,
     )
     return replace(given, **changes)
 
