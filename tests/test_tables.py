@@ -453,7 +453,7 @@ def test_ones_own_audio_is_verified(tmp_path: Path, own: str) -> None:
 
 def test_ones_own_audio_is_described(own: str) -> None:
     facts = describe("tasks", own)
-    assert (facts["clips"], facts["target"], facts["splits"]) == (20, "one of 2 labels", 5)
+    assert (facts["clips"], facts["target"], facts["splits"]) == ("20", "one of 2 labels", "5 folds in turn")
     assert facts["folds"] == "5 grouped, stratified folds (seed 0); each file is its own group"
 
 
