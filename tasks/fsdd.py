@@ -34,6 +34,7 @@ def task(variant: str) -> Task:
         description="Spoken English digits; groups are the speakers, "
         + ("each of whom is a fold." if apart else "who are the same in training and test."),
         domain="speech",
+        hours=0.36,
         counts=dict.fromkeys(SPEAKERS, 500) if apart else {"train": 2400, "valid": 300, "test": 300},
         leaks="" if apart else "speaker",
         folding=""
