@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from harness.events import Event
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
+    from harness.finding import Finding
 
 app = typer.Typer(
     help="The benchmark harness for frozen audio representations.",
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Fetch, verify and find the data of tasks.", no_args_is_help=True)
-check_app = typer.Typer(help="Examine upstreams.", no_args_is_help=True)
+check_app = typer.Typer(help="Examine upstreams and tasks.", no_args_is_help=True)
 leaderboard_app = typer.Typer(help="Render results.", no_args_is_help=True)
 results_app = typer.Typer(help="List, show and export results.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -72,6 +73,7 @@ Results = Annotated[Path, typer.Option("--results", help="Folder of result files
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Threads; default one for each processor, up to 8.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only so many clips; the result is marked partial.")]
+Partial = Annotated[bool, typer.Option("--partial", help="Only the clips that are there; a result is marked partial.")]
 MaxStore = Annotated[str, typer.Option("--max-store", help="Refuse to extract more than this, such as 50GB.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Forecast hours and bytes; encode a few clips, store none.")]
 View = Annotated[str | None, typer.Option("--view", help="mean or mean-ln, instead of the upstream's own.")]
@@ -95,6 +97,7 @@ def run(
     seeds: Seeds = None,
     view: View = None,
     limit: Limit = None,
+    partial: Partial = False,
     dry_run: DryRun = False,
     data: Data = [],
     store: Store = None,
@@ -116,6 +119,7 @@ def run(
         seeds=seeds,
         view=view,
         limit=limit,
+        partial=partial,
         data=data,
         store=store,
         max_store=max_store,
@@ -138,6 +142,7 @@ def features(
     task: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
     view: AnyView = None,
     limit: Limit = None,
+    partial: Partial = False,
     dry_run: DryRun = False,
     data: Data = [],
     store: Store = None,
@@ -154,6 +159,7 @@ def features(
         [task],
         view=view,
         limit=limit,
+        partial=partial,
         data=data,
         store=store,
         max_store=max_store,
@@ -180,6 +186,7 @@ def layers(
     seeds: Seeds = None,
     view: View = None,
     limit: Limit = None,
+    partial: Partial = False,
     data: Data = [],
     store: Store = None,
     max_store: MaxStore = "50GB",
@@ -203,6 +210,7 @@ def layers(
         seeds=seeds,
         view=view,
         limit=limit,
+        partial=partial,
         data=data,
         store=store,
         max_store=max_store,
@@ -222,8 +230,18 @@ def layers(
 
 
 @app.command("list")
-def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None) -> None:
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="text, or of tasks markdown: a table of records.")] = "text",
+) -> None:
     """List what there is; of upstreams alone, their published models too."""
+    if format_ != "text":
+        if format_ != "markdown" or kind is not Kind.tasks:
+            raise UserError(f"--format {format_} is for nothing here: there is `harness list tasks --format markdown`")
+        from harness.tasklist import table
+
+        print(table())
+        return
     for shown in [kind] if kind else Kind:
         if kind is None:
             print(f"{shown}:")
@@ -237,9 +255,19 @@ def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = 
 
 
 @app.command()
-def info(name: Annotated[str, typer.Argument(help="An upstream, a task, a protocol, a head or an interface.")]) -> None:
+def info(
+    name: Annotated[str, typer.Argument(help="An upstream, a task, a protocol, a head or an interface.")],
+    upstream: Annotated[str | None, typer.Option(help="Of a task: what this upstream's features would take.")] = None,
+    view: AnyView = None,
+) -> None:
     """Show what is known of an upstream, a task, a protocol, a head or an interface."""
-    show.facts(show.described(name))
+    facts = show.described(name)
+    if upstream is not None:
+        from harness.registry import load_task
+        from harness.tasklist import storage
+
+        facts |= storage(load_task(name), upstream, view)
+    show.facts(facts)
 
 
 @data_app.command("path")
@@ -254,23 +282,21 @@ def data_path(task: str, data: Data = []) -> None:
 @data_app.command("fetch")
 def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:
     """Get a task's data and unpack them, whole or not at all."""
-    from harness.data import fetch
+    from harness.data import fetch, told_of_fetch
     from harness.registry import load_task
 
     with show.reporting(as_json) as report:
-
-        def progress(done: int, total: int) -> None:
-            report(Event("fetch", f"{done / 1e6:.0f} MB", {}, done, total or None))
-
-        folder = fetch(load_task(task), data, progress)
+        folder = fetch(load_task(task), data, report)
+        for note in told_of_fetch(folder):
+            report(Event("note", note))
         report(Event("fetch", f"the data of {task} are in {folder}", {"folder": str(folder)}))
 
 
 @data_app.command("verify")
-def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:
-    """Decode every clip of a task and name what is missing or unreadable."""
-    from harness.data import verify
+def data_verify(task: str, data: Data = [], partial: Partial = False, as_json: Json = False) -> None:
+    """Decode every clip of a task and name what is missing, unreadable, or there twice."""
     from harness.registry import load_task
+    from harness.verify import verify
 
     with show.reporting(as_json) as report:
 
@@ -278,13 +304,15 @@ def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:
             if done % 100 == 0 or done == total:
                 report(Event("verify", f"{done}/{total} clips decoded", {}, done, total))
 
-        problems = verify(load_task(task), data, progress)
-        for problem in problems:
+        verdict = verify(load_task(task), data, progress, partial=partial)
+        for note in verdict.notes:
+            report(Event("note", note))
+        for problem in verdict.problems:
             report(Event("problem", problem))
-        if not problems:
-            report(Event("verify", f"{task} is complete and readable"))
-    if problems:
-        raise UserError(f"{task} has {len(problems)} problems, named above")
+        if not verdict.problems:
+            report(Event("verify", f"{task} is {'readable' if partial else 'complete and readable'}"))
+    if verdict.problems:
+        raise UserError(f"{task} has {len(verdict.problems)} problems, named above")
 
 
 @check_app.command("upstream")
@@ -300,15 +328,32 @@ def check_upstream(
     from harness.testing import CHECKS, Subject, examine
 
     subject = Subject.of(name, quick=quick, device=device)
+    _examined(name, subject.summary(), (examine(subject, title) for title in CHECKS), as_json)
+
+
+@check_app.command("task")
+def check_task(
+    name: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
+    data: Data = [],
+    as_json: Json = False,
+) -> None:
+    """Examine a task: its record, and what its folder holds if that is there."""
+    from harness.contract import CHECKS, TaskSubject, examine
+
+    subject = TaskSubject.of(name, data)
+    _examined(name, subject.summary(), (examine(subject, title) for title in CHECKS), as_json)
+
+
+def _examined(name: str, summary: str, findings: "Iterable[Finding]", as_json: bool) -> None:
+    """Show findings as they come, and end with exit code 2 if one is ill."""
     if not as_json:
-        print(f"{subject.summary()}\n", flush=True)
+        print(f"{summary}\n", flush=True)
     states = Counter[str]()
-    for title in CHECKS:
-        finding = examine(subject, title)
+    for finding in findings:
         states[finding.state] += 1
         print(json.dumps(finding._asdict() | {"state": finding.state}) if as_json else show.letter(finding), flush=True)
     if ill := states["ILL"]:
-        raise UserError(f"{name} fails {ill} of {len(CHECKS)} checks, told above")
+        raise UserError(f"{name} fails {ill} of {states.total()} checks, told above")
     if not as_json:
         print(f"\n{name} is well: {states['well']} checks passed, {states['left out']} did not apply.")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from harness.experiment import Experiment, Inapplicable
     from harness.export import Sheet
-    from harness.testing import Finding
+    from harness.finding import Finding
     from harness.types import Result
 
 
@@ -57,9 +57,13 @@ def described(name: str) -> dict[str, Any]:
     from harness.registry import describe, plugins
 
     family = re.split("[:@]", name)[0]
-    for kind in ("upstreams", "tasks"):
-        if family in plugins(kind):
-            return describe(kind, name)
+    kinds = [kind for kind in ("upstreams", "tasks") if family in plugins(kind)]
+    if name == family and (len(kinds) == 2 or (kinds and name in protocols.PROTOCOLS)):
+        return _of_several_kinds(name, kinds)
+    if name in protocols.PROTOCOLS:
+        return protocols.describe(name)
+    if kinds:
+        return describe(kinds[0], name)
     if family in protocols.PROTOCOLS:
         return protocols.describe(name)
     if name in catalogue.HEADS:
@@ -69,6 +73,20 @@ def described(name: str) -> dict[str, Any]:
         return catalogue.describe_interface(name)
     names = [*plugins("upstreams"), *plugins("tasks"), *protocols.PROTOCOLS, *catalogue.HEADS, *interfaces]
     raise UserError(f"there is nothing that goes by {name!r}: {choices(name, names)}")
+
+
+def _of_several_kinds(name: str, kinds: Sequence[str]) -> dict[str, Any]:
+    """The facts of everything of one name, each kind's marked as its."""
+    from harness.protocols import PROTOCOLS
+    from harness.protocols import describe as describe_protocol
+    from harness.registry import describe
+
+    facts = {kind[:-1]: describe(kind, name) for kind in kinds}
+    if name in PROTOCOLS:
+        facts = {"protocol": describe_protocol(name)} | facts
+    first, *others = facts
+    marked = {f"{kind}: {fact}": value for kind in others for fact, value in facts[kind].items() if fact != "name"}
+    return facts[first] | marked
 
 
 def facts(told: Mapping[str, Any]) -> None:
