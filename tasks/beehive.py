@@ -1,5 +1,6 @@
 """Beehives: is there a queen? 576 recordings, one of two hives left out at a time; 30 s of each, or with :full all."""
 
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,6 @@ from harness.sources import ByHand
 from harness.types import Class, Clip, Split
 
 from ._files import audio_in, name_parts
-from ._splits import hear_parts
 
 VARIANTS = ("", "full")
 
@@ -20,7 +20,7 @@ LABELS = ("NOQUEEN", "QUEEN")
 HIVES = ("1", "3")
 SHORT = 30.0
 NAME = re.compile(
-    rf"Hive(?P<hive>[{''.join(HIVES)}])[ _]\d\d_\d\d_\d{{4}}_(?P<no>NO_)?QueenBee_+\d\d_\d\d_\d\d\.(?i:wav)"
+    rf"Hive(?P<hive>[{''.join(HIVES)}])[ _](?P<day>\d\d_\d\d_\d{{4}})_(?P<no>NO_)?QueenBee_+\d\d_\d\d_\d\d\.(?i:wav)"
 )
 SPLITS = tuple(
     Split((f"hive{trains}",), (f"hive{trains}-valid",), (f"hive{tests}", f"hive{tests}-valid"))
@@ -52,7 +52,7 @@ def task(variant: str) -> Task:
         hours=576 * (600 if full else SHORT) / 3600,
         unconfirmed=frozenset({"licence"}),
         metric="auroc",
-        folding="hives; a tenth of the recordings of the hive that trains chooses, drawn by HEAR's rule",
+        folding="hives; of the one that trains the last tenth of each day chooses (HEAR draws a tenth at random)",
         benchmarks=MappingProxyType({"HEAR": None}),
         published=MappingProxyType({"hear": {"seconds": 600.0 if full else SHORT}}),
     )
@@ -63,15 +63,22 @@ def _list_clips(full: bool, folder: Path) -> list[Clip]:
     names = {path: name_parts(NAME, path, form) for path in audio_in(folder)}
     if not names:
         raise UserError(f"there is no recording of a beehive in {folder}: unpack the four RAR files into it")
-    parts: dict[str, str] = {}
-    for hive in HIVES:
-        parts |= hear_parts([path.stem for path, name in names.items() if name["hive"] == hive], 0.1, 0.0)
+    chosen = _last({path.stem: f"{name['hive']} {name['day']}" for path, name in names.items()})
     clips = []
     for path, name in names.items():
-        fold = f"hive{name['hive']}" + ("-valid" if parts[path.stem] == "valid" else "")
+        fold = f"hive{name['hive']}" + ("-valid" if path.stem in chosen else "")
         label = "NOQUEEN" if name["no"] else "QUEEN"
         clips.append(Clip(path.stem, path, label, fold, path.stem, stop=None if full else _stop(path)))
     return sorted(clips, key=lambda clip: clip.id)
+
+
+def _last(days: dict[str, str]) -> set[str]:
+    """Of recordings by their days, whose names are in the order of time, the last tenth of each day."""
+    chosen: set[str] = set()
+    for day in set(days.values()):
+        own = sorted(stem for stem, other in days.items() if other == day)
+        chosen.update(own[-math.ceil(len(own) / 10) :])
+    return chosen
 
 
 def _stop(path: Path) -> float | None:

@@ -4,19 +4,17 @@ from pathlib import Path
 
 from trees._writing import sound, text
 
-DEV = [
-    f"dev_1_ebr_{ebr}_nec_{nec}_poly_{poly}"
-    for ebr in (-6, 0, 6)
-    for nec, poly in ((1, 0), (2, 0), (3, 0), (3, 1), (4, 1), (5, 1))
-]
-TEST = [f"test_{number}_ebr_{ebr}_nec_1_poly_0" for number in (1, 2) for ebr in (-6, 0, 6)]
+DEV = [f"dev_1_ebr_{ebr}_nec_{nec}_poly_0" for ebr in (-6, 0, 6) for nec in (1, 2)]
+LABELS = ("keys", "doorslam", "pageturn")
+TEST = [f"test_1_ebr_{ebr}_nec_1_poly_0" for ebr in (-6, 0, 6)]
 
 
 def write(folder: Path, variant: str) -> None:
-    """All scenes of development and six of test, of a second each, with two sounds; and one single sound."""
+    """Six scenes of development and three of test, of half a second each, with two sounds; and one single sound."""
     dev = folder / "dcase2016_task2_train_dev"
     sound(dev / "dcase2016_task2_train" / "keysDrop081.wav", "keys", seconds=0.1, rate=44_100)
     for root, names in ((dev / "dcase2016_task2_dev", DEV), (folder / "dcase2016_task2_test_public", TEST)):
-        for name in names:
-            sound(root / "sound" / f"{name}.wav", name, seconds=1.0, rate=44_100)
-            text(root / "annotation" / f"{name}.txt", ("0.10\t0.40\tkeys", "0.55\t0.90\tdoorslam"))
+        for number, name in enumerate(names):
+            label = LABELS[number % len(LABELS)]
+            sound(root / "sound" / f"{name}.wav", label, seconds=0.5, rate=44_100)
+            text(root / "annotation" / f"{name}.txt", (f"0.{number:02}\t0.20\t{label}", "0.30\t0.45\tspeech"))
