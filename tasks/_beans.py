@@ -1,5 +1,6 @@
 """What the data sets of BEANS share: its random split, and folds that keep what belongs together in one."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -45,6 +46,9 @@ def beans_parts(labels: Sequence[str]) -> list[str]:
         _, rest = halve(range(len(labels)), 0.4)
         valid, test = halve(rest, 0.5)
     except ValueError as error:
-        raise UserError(f"its table names too few clips to be split as BEANS does: {error}".rstrip(".")) from error
+        label, count = min(Counter(labels).items(), key=lambda item: item[1], default=("", 0))
+        raise UserError(
+            f"the table names {count} clip(s) of {label!r}, too few to be split as BEANS does: get the whole data set"
+        ) from error
     part = dict.fromkeys(valid, "valid") | dict.fromkeys(test, "test")
     return [part.get(place, "train") for place in range(len(labels))]
