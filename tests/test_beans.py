@@ -101,7 +101,7 @@ def test_recordists_are_dealt_as_beans_does() -> None:
     recordists = [f"r{number}" for number in np.random.default_rng(2).integers(90, size=400)]
     people = np.array(list(dict.fromkeys(recordists)), dtype=object)
     random.seed(42)
-    random.shuffle(people)  # type: ignore[arg-type] (an array, as pandas gives)
+    random.shuffle(people)  # type: ignore[arg-type]  # an array, as pandas gives
     first, second = int(0.6 * len(people)), int(0.8 * len(people))
     expected = dict.fromkeys(people[:first], "train") | dict.fromkeys(people[first:second], "valid")
     assert cbi._parts(recordists) == expected | dict.fromkeys(people[second:], "test")
