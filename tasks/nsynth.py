@@ -34,7 +34,8 @@ FAMILIES = (
 )
 #: The keys of a piano, which are the pitches that HEAR keeps.
 PITCHES = range(21, 109)
-HEAR = MappingProxyType({"hear": {"seconds": 4.0}})
+HEAR = MappingProxyType({"HEAR": None})
+SECONDS = MappingProxyType({"hear": {"seconds": 4.0}})
 PUBLISHED = MappingProxyType({"evar": {"seconds": 4.0}, "xares": {"epochs": 10, "rate": 1e-3, "batch": 32}})
 
 
@@ -43,21 +44,23 @@ class Protocol:
     """What a variant takes: how many notes of each part, of HEAR's pitches or all; and what is known of it."""
 
     counts: Mapping[str, int]
+    benchmarks: Mapping[str, float | None]
+    published: Mapping[str, Mapping[str, Any]]
     pitch: bool = True
     unconfirmed: frozenset[str] = frozenset()
-    benchmarks: Mapping[str, float | None] = MappingProxyType({"HEAR": None})
-    published: Mapping[str, Mapping[str, Any]] = HEAR
 
 
 PROTOCOLS = {
-    "pitch-5h": Protocol({"train": 4000, "valid": 500, "test": 500}),
-    "pitch-50h": Protocol({"train": 40_000, "valid": 5000, "test": 4060}, unconfirmed=frozenset({"counts"})),
+    "pitch-5h": Protocol({"train": 4000, "valid": 500, "test": 500}, HEAR, SECONDS),
+    "pitch-50h": Protocol(
+        {"train": 40_000, "valid": 5000, "test": 4060}, HEAR, SECONDS, unconfirmed=frozenset({"counts"})
+    ),
     "instrument": Protocol(
         {"train": 289_205, "valid": 12_678, "test": 4096},
+        {"EVAR": None, "X-ARES": 2000},
+        PUBLISHED,
         pitch=False,
         unconfirmed=frozenset({"counts"}),
-        benchmarks=MappingProxyType({"EVAR": None, "X-ARES": 2000}),
-        published=PUBLISHED,
     ),
 }
 
