@@ -34,6 +34,8 @@ FAMILIES = (
 )
 #: The keys of a piano, which are the pitches that HEAR keeps.
 PITCHES = range(21, 109)
+#: How many notes HEAR keeps of a part for each hour of training and validation.
+HOURLY = MappingProxyType({"train": 800, "valid": 100, "test": 100})
 HEAR = MappingProxyType({"HEAR": None})
 SECONDS = MappingProxyType({"hear": {"seconds": 4.0}})
 PUBLISHED = MappingProxyType({"evar": {"seconds": 4.0}, "xares": {"epochs": 10, "rate": 1e-3, "batch": 32}})
@@ -41,25 +43,24 @@ PUBLISHED = MappingProxyType({"evar": {"seconds": 4.0}, "xares": {"epochs": 10, 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a variant takes: how many notes of each part, of HEAR's pitches or all; and what is known of it."""
+    """What a variant takes and what is known of it; where HEAR asks for pitches, so many hours to train and choose."""
 
     counts: Mapping[str, int]
     benchmarks: Mapping[str, float | None]
     published: Mapping[str, Mapping[str, Any]]
-    pitch: bool = True
+    hours: int = 0
     unconfirmed: frozenset[str] = frozenset()
 
 
 PROTOCOLS = {
-    "pitch-5h": Protocol({"train": 4000, "valid": 500, "test": 500}, HEAR, SECONDS),
+    "pitch-5h": Protocol({"train": 4000, "valid": 500, "test": 500}, HEAR, SECONDS, hours=5),
     "pitch-50h": Protocol(
-        {"train": 40_000, "valid": 5000, "test": 4060}, HEAR, SECONDS, unconfirmed=frozenset({"counts"})
+        {"train": 40_000, "valid": 5000, "test": 4060}, HEAR, SECONDS, hours=50, unconfirmed=frozenset({"counts"})
     ),
     "instrument": Protocol(
         {"train": 289_205, "valid": 12_678, "test": 4096},
         {"EVAR": None, "X-ARES": 2000},
         PUBLISHED,
-        pitch=False,
         unconfirmed=frozenset({"counts"}),
     ),
 }
@@ -72,7 +73,7 @@ def task(variant: str) -> Task:
     return Task(
         name=f"nsynth:{variant}",
         version="1",
-        target=Class(tuple(map(str, PITCHES)) if protocol.pitch else FAMILIES),
+        target=Class(tuple(map(str, PITCHES)) if protocol.hours else FAMILIES),
         splits=PARTS,
         list_clips=partial(_list_clips, protocol),
         clips=clips,
@@ -88,13 +89,13 @@ def task(variant: str) -> Task:
         paper="Engel et al. 2017, arXiv 1704.01279",
         licence="CC BY 4.0",
         description="Notes of sampled instruments; groups are the instruments, of which those that train are apart. "
-        + ("Pitches are MIDI numbers." if protocol.pitch else "Only those that train have a synth_lead among them."),
+        + ("Pitches are MIDI numbers." if protocol.hours else "Only those that train have a synth_lead among them."),
         domain="music",
         hours=clips * 4 / 3600,
         counts=protocol.counts,
         unconfirmed=protocol.unconfirmed,
         tables=(TABLE,),
-        metric="pitch_accuracy" if protocol.pitch else "",
+        metric="pitch_accuracy" if protocol.hours else "",
         folding="official; an instrument in both valid and test counts as two groups, so that only what trains is held "
         "to be apart",
         benchmarks=protocol.benchmarks,
@@ -111,12 +112,12 @@ def _part(protocol: Protocol, folder: Path, part: str) -> Iterator[Clip]:
     """The notes of a part that the protocol takes."""
     root = root_of(folder, f"nsynth-{part}", TABLE, f"NSynth's {part} part")
     notes = read_json(root / TABLE)
-    if protocol.pitch:
+    if protocol.hours:
         kept = [name for name, note in notes.items() if _told(root, name, note, "pitch") in PITCHES]
-        notes = {name: notes[name] for name in hear_sample(kept, part, protocol.counts[part])}
+        notes = {name: notes[name] for name in hear_sample(kept, part, protocol.hours * HOURLY[part])}
     for name, note in notes.items():
         instrument = _told(root, name, note, "instrument_str")
-        label = str(_told(root, name, note, "pitch" if protocol.pitch else "instrument_family_str"))
+        label = str(_told(root, name, note, "pitch" if protocol.hours else "instrument_family_str"))
         group = f"{instrument} (valid)" if part == "valid" else instrument
         yield Clip(f"{part}/{name}", root / "audio" / f"{name}.wav", label, part, group)
 
