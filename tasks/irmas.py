@@ -51,7 +51,7 @@ def task(variant: str) -> Task:
             Archive(f"{ADDRESS}{name}.zip", checksum=f"md5:{digest}", cited="mirdata (irmas)")
             for name, digest in SUMS.items()
         ),
-        paper="Bosch et al. 2012, ISMIR 559-564",
+        paper="Bosch et al. 2012, ISMIR, 559-564",
         licence="CC BY-NC-SA 3.0",
         description="The predominant instruments of songs; one is told of those that train, all of those that score. "
         "Groups are the recordings.",

@@ -52,7 +52,7 @@ def task(variant: str) -> Task:
             Archive(f"{ADDRESS}{TABLE}", loose=True),
             Archive(f"{ADDRESS}mp3.zip.001", more=(f"{ADDRESS}mp3.zip.002", f"{ADDRESS}mp3.zip.003")),
         ),
-        paper="Law et al. 2009, ISMIR 387-392",
+        paper="Law et al. 2009, ISMIR, 387-392",
         licence="CC BY-NC-SA 1.0",
         description="Excerpts of songs with the tags that players of a game agreed on; groups are the songs. "
         + (

@@ -63,7 +63,7 @@ def test_it_runs_on_the_part_that_is_there(
     tree: Callable[[str], Path], folders: dict[str, str], quick: None, name: str
 ) -> None:
     folders["data"] = f"{name}={tree(name)}"
-    upstream = "crepe:tiny" if isinstance(load_task(name).target, Events) else "mel"  # events are looked for in frames
+    upstream = "crepe:tiny" if isinstance(load_task(name).target, Events) else "mel"  # events are told frame by frame
     assert "partial" in harness.run(upstream, name, partial=True, **folders).badges
 
 
