@@ -78,16 +78,16 @@ def _convolve_anywhere(
         return outs
 
 
-LIBRARY.impl("convolve", _convolve_anywhere, "CompositeExplicitAutograd")
-LIBRARY.impl("convolve", _convolve_on_cpu, "CPU")
-
-
-@torch.library.register_fake("harness::convolve", lib=LIBRARY)
-def _(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], reverse: Sequence[bool]) -> list[Tensor]:
+def _shapes(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], reverse: Sequence[bool]) -> list[Tensor]:
     return [x.new_empty(x.shape, dtype=weight.dtype) for weight in weights]
 
 
-@register_flop_formula(torch.ops.harness.convolve)
 def _flops(x: Sequence[int], weights: Sequence[Sequence[int]], *_: Any, **__: Any) -> int:
     """A multiplication and an addition for each tap."""
     return sum(2 * math.prod(x) * weight[-1] for weight in weights)
+
+
+LIBRARY.impl("convolve", _convolve_anywhere, "CompositeExplicitAutograd")
+LIBRARY.impl("convolve", _convolve_on_cpu, "CPU")
+torch.library.register_fake("harness::convolve", _shapes, lib=LIBRARY)
+register_flop_formula(torch.ops.harness.convolve)(_flops)

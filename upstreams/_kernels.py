@@ -41,13 +41,14 @@ OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model
 
 
 def _compiled(*arguments: str) -> Callable[[Any], Any]:
-    """Compile for arguments of these types, and keep the result on disk where there is a place that can be written."""
+    """Compile for arguments of these types, and keep the result on disk where that can be."""
 
     def compile_(function: Any) -> Any:
         dispatcher = numba.njit(**OPTIONS)(function)
-        with suppress(RuntimeError):  # raised where no folder can be written to
+        with suppress(RuntimeError):  # there is no folder that may be written to
             dispatcher.enable_caching()
-        dispatcher.compile(f"void({', '.join(arguments)})")
+        with suppress(OSError):  # it has been compiled by the time that it cannot be written
+            dispatcher.compile(f"void({', '.join(arguments)})")
         dispatcher.disable_compile()
         return dispatcher
 
@@ -100,7 +101,7 @@ def _silu(x: Any) -> Any:
 
 
 @_compiled(CLIPS, ROWS, ROW, CLIPS, "i8", "i8", "i8", "b1")
-def convolve(
+def convolve(  # noqa: PLR0913 (numba takes no records without a cost)
     x: Array, weight: Array, bias: Array, out: Array, clip: int, start: int, stop: int, reverse: bool
 ) -> None:
     """SiLU of a causal convolution for frames ``start`` to ``stop`` of a clip.
