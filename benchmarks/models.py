@@ -28,10 +28,10 @@ NAMES = ("ssamba:tiny@untrained", "ssamba:small@untrained", "ssamba:base@untrain
 ROWS, SIDE = 2048, 1024
 
 
-def seconds(way: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+def seconds(way: Callable[[], object], clock: Callable[[], float]) -> float:
+    begin = clock()
     way()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 def product_flops(upstream: Upstream, wave: torch.Tensor) -> int:
@@ -48,14 +48,14 @@ def moved(low: Layers, exact: Layers) -> float:
     return max(float((a - b).norm() / b.norm()) for (_, a), (_, b) in pairs)
 
 
-def measure(upstream: Upstream, wave: torch.Tensor, rounds: int) -> dict[str, float]:
+def measure(upstream: Upstream, wave: torch.Tensor, rounds: int, clock: Callable[[], float]) -> dict[str, float]:
     """Medians over the rounds: seconds of the forward, and as a multiple of its floor at either rate."""
     x, weight = torch.randn(ROWS, SIDE), torch.randn(SIDE, SIDE)
     products, large = product_flops(upstream, wave), 2 * ROWS * SIDE * SIDE
     rows = []
     for i in range(rounds + 1):
-        usual, faster = seconds(lambda: x @ weight), seconds(lambda: linear(x, weight))
-        forward = seconds(lambda: upstream.encode(wave))
+        usual, faster = seconds(lambda: x @ weight, clock), seconds(lambda: linear(x, weight), clock)
+        forward = seconds(lambda: upstream.encode(wave), clock)
         row = {"forward": forward, "usual rate": large / usual, "faster rate": large / min(usual, faster)}
         row |= {f"over {name}": forward * row[name] / products for name in ("usual rate", "faster rate")}
         rows += [row] if i else []  # the first warms up
@@ -69,7 +69,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9, help="rounds (default: 9)")
     parser.add_argument("--threads", type=int, action="append", help="repeats (default: 1 and torch's choice)")
+    parser.add_argument("--cpu", action="store_true", help="processor time of all threads, for a busy machine")
     options = parser.parse_args()
+    clock = time.process_time if options.cpu else time.perf_counter
     print(f"torch {torch.__version__}, {options.batch} clip(s) of {options.seconds} s, {options.rounds} rounds")
     print(
         f"{'upstream':<24} {'dtype':<9} threads {'GFLOP':>7} {'torch GFLOP/s':>14} {'best GFLOP/s':>13} {'ms':>8} ",
@@ -85,9 +87,10 @@ def main() -> None:
             change = moved(upstream.encode(wave), exact)
             for threads in options.threads or sorted({1, torch.get_num_threads()}):
                 torch.set_num_threads(threads)
-                row = measure(upstream, wave, options.rounds)
+                row = measure(upstream, wave, options.rounds, clock)
                 print(
-                    f"{name:<24} {dtype:<9} {threads:>7} {row['products'] / 1e9:>7.1f} {row['usual rate'] / 1e9:>14.0f} "
+                    f"{name:<24} {dtype:<9} {threads:>7} {row['products'] / 1e9:>7.1f} "
+                    f"{row['usual rate'] / 1e9:>14.0f} "
                     f"{row['faster rate'] / 1e9:>13.0f} {1e3 * row['forward']:>8.1f} {row['over usual rate']:>11.2f} "
                     f"{row['over faster rate']:>16.2f} {change:>6.1e}",
                     flush=True,

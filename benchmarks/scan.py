@@ -3,8 +3,8 @@
 Taken in turn in one process, medians over the rounds:
 
 * limit: nine multiplications or multiply-adds for each state (step times rate, five of the exponential, decay, input,
-  output), at the rate of independent multiply-adds in registers and the first-level cache, measured beside it. The
-  six additions and shifts that come with them are left out: most processors do them at the same time;
+  output), done as independent multiply-adds in registers and the first-level cache. The six additions and shifts that
+  come with them are left out: most processors do them at the same time;
 * scan: the real thing, by compiled kernels on as many threads as torch has;
 * exp: torch.exp of as many numbers, which a scan in torch cannot do without, and the same into memory that is kept;
 * torch: the scan without numba, in fewer rounds.
@@ -22,7 +22,6 @@ from functools import partial
 from pathlib import Path
 
 import numba
-import numpy as np
 import torch
 
 from harness.upstreams._kernels import OPTIONS, Array
@@ -44,13 +43,12 @@ def polynomials(x: Array, y: Array, repeats: int) -> None:
             y[i] = p
 
 
-def multiply_add_rate() -> float:
-    """Multiply-adds a second, on all threads."""
-    threads, repeats, size = torch.get_num_threads(), 20_000, 1024
+def limit(states: int) -> Callable[[], None]:
+    """As many multiply-adds as that many states need, shared by all threads."""
+    threads, size = torch.get_num_threads(), 1024
+    repeats = round(MULTIPLICATIONS * states / DEGREE / size / threads)
     places = [(torch.rand(size).numpy(), torch.empty(size).numpy()) for _ in range(threads)]
-    begin = time.perf_counter()
-    share(lambda i: polynomials(*places[i], repeats), threads)
-    return threads * repeats * size * DEGREE / (time.perf_counter() - begin)
+    return lambda: share(lambda i: polynomials(*places[i], repeats), threads)
 
 
 def draw(clips: int, frames: int, width: int) -> Scan:
@@ -62,10 +60,10 @@ def draw(clips: int, frames: int, width: int) -> Scan:
     )
 
 
-def seconds(way: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+def seconds(way: Callable[[], object], clock: Callable[[], float]) -> float:
+    begin = clock()
     way()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 def extra_memory(way: Callable[[], torch.Tensor]) -> float:
@@ -88,24 +86,25 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=9, help="rounds (default: 9)")
     parser.add_argument("--threads", type=int, help="torch's threads (default: torch's choice)")
+    parser.add_argument("--cpu", action="store_true", help="processor time of all threads, for a busy machine")
     options = parser.parse_args()
+    clock = time.process_time if options.cpu else time.perf_counter
     if options.threads:
         torch.set_num_threads(options.threads)
     scan = draw(options.clips, options.frames, options.width)
     count = scan.u.numel() * STATES
     numbers, kept = -torch.rand(count), torch.empty(count)
     ways: dict[str, Callable[[], object]] = {
+        "limit": limit(count),
         "scan": lambda: selective_scan(scan),
         "exp": lambda: torch.exp(numbers),
         "exp, memory kept": lambda: torch.exp(numbers, out=kept),
     }
-    polynomials(np.ones(4, np.float32), np.ones(4, np.float32), 1)
     rows = []
     for i in range(options.rounds + 1):
-        row = {"limit": MULTIPLICATIONS * count / multiply_add_rate()}
-        row |= {name: seconds(way) for name, way in ways.items()}
+        row = {name: seconds(way, clock) for name, way in ways.items()}
         rows += [row] if i else []  # the first warms up
-    plain = statistics.median(seconds(lambda: scan_in_chunks(scan, 1)) for _ in range(3))
+    plain = statistics.median(seconds(lambda: scan_in_chunks(scan, 1), clock) for _ in range(3))
 
     shape = f"{options.clips} x {options.frames} x {options.width} x {STATES}"
     rate = MULTIPLICATIONS * count / statistics.median(row["limit"] for row in rows)
@@ -119,7 +118,7 @@ def main() -> None:
     print(f"\none clip, width {options.width}:\n{'frames':>8} {'ms':>8} {'us/frame':>9} {'extra MB':>9}")
     for frames in LENGTHS:
         way = partial(selective_scan, draw(1, frames, options.width))
-        took = statistics.median(seconds(way) for _ in range(options.rounds))
+        took = statistics.median(seconds(way, clock) for _ in range(options.rounds))
         extra = f"{extra_memory(way):9.1f}" if Path("/proc/self/clear_refs").exists() else ""
         print(f"{frames:8} {1e3 * took:8.1f} {1e6 * took / frames:9.3f} {extra}")
 

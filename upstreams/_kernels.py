@@ -11,6 +11,8 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -20,6 +22,9 @@ Array = NDArray[np.float32]
 #: cache, and a divisor of the published widths.
 LANES = 96
 
+#: Frames before they are read at which the rows of a block are asked for: they lie too far apart for a processor to see
+#: them coming.
+AHEAD = 2
 #: The taps of every published convolution.
 TAPS = 4
 
@@ -69,6 +74,25 @@ def _reading(source: Any, target: Any) -> Any:
 
 _bits = _reading(numba.float32, numba.int32)
 _real = _reading(numba.int32, numba.float32)
+
+
+def _asking(typing: Any, array: Any, clip: Any, t: Any, c: Any) -> Any:
+    """Ask for a cache line of an array (clip, frame, width) before it is read."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        made = context.make_array(kind)(context, builder, arguments[0])
+        place = cgutils.get_item_pointer(context, builder, kind, made, arguments[1:])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        hint = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], hint)
+        builder.call(prefetch, [builder.bitcast(place, byte), number(0), number(3), number(1)])  # data, to be read
+        return context.get_dummy_value()
+
+    return numba.void(array, numba.intp, numba.intp, numba.intp), generate
+
+
+_prefetch: Any = intrinsic(_asking)
 _inlined: Callable[[Any], Any] = numba.njit(**OPTIONS)  # by LLVM
 
 
@@ -162,6 +186,12 @@ def scan(  # noqa: PLR0913 (numba takes no records without a cost)
     skip, shift = D[first:last], bias[first:last]
     for i in range(frames):
         t = frames - 1 - i if reverse else i
+        ahead = t - AHEAD if reverse else t + AHEAD
+        if 0 <= ahead < frames:
+            for c in range(first, last, 16):
+                _prefetch(u, clip, ahead, c)
+                _prefetch(delta, clip, ahead, c)
+                _prefetch(y, clip, ahead, c)
         inputs, steps, outputs = u[clip, t, first:last], delta[clip, t, first:last], y[clip, t, first:last]
         if softplus:
             for c in range(lanes):
