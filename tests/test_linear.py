@@ -18,7 +18,7 @@ Noise = Callable[..., Tensor]
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """By oneDNN, and where torch has none."""
     if request.param == "without":
-        monkeypatch.setattr(_linear, "_onednn", lambda: None)
+        monkeypatch.setattr(_linear, "ONEDNN", None)
     return str(request.param)
 
 

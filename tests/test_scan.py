@@ -1,10 +1,12 @@
 """The selective scan against its recurrence, one step at a time."""
 
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -270,6 +272,24 @@ def test_parameters_that_still_learn_are_read() -> None:
     learning = mapped(lambda x: x.clone().requires_grad_(), scan)
     with torch.no_grad():
         assert torch.equal(selective_scan(learning), selective_scan(scan))
+
+
+PEAK = Path("/proc/self/clear_refs")
+
+
+def peak_megabytes() -> float:
+    return int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) / 1024
+
+
+@pytest.mark.skipif(not PEAK.exists(), reason="only Linux tells the peak of a process's memory")
+def test_the_kernels_take_no_memory_beyond_the_result() -> None:
+    # The states of all frames would be 400 MB.
+    scan = in_dtype(torch.float32, draw(1, 16_384, 384))
+    selective_scan(scan)
+    PEAK.write_text("5")  # count the peak from now on
+    before = peak_megabytes()
+    y = selective_scan(scan, scan._replace(reverse=True), gate=scan.u)
+    assert peak_megabytes() - before < 2 * y.nbytes / 2**20
 
 
 # Threads.

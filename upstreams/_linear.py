@@ -1,8 +1,7 @@
 """Matrix products in float32 on CPUs, by the faster of torch's two libraries."""
 
 import math
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,30 +9,26 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
+#: oneDNN's product as an operation of torch, which its compiler calls as well; None where torch is built without.
+ONEDNN: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """The product of x (..., in) with weight (out, in): (..., out).
 
-    For float32 on a CPU torch calls MKL, which leaves half of an AMD processor's vectors idle; oneDNN, which comes
-    with torch as well and which its compiler calls, does not. Elsewhere, and in lower precisions, it is torch's.
+    For float32 on a CPU torch calls MKL, which leaves half of an AMD processor's vectors idle; oneDNN does not.
+    Elsewhere, and in lower precisions, it is torch's own choice.
     """
-    product = _onednn()
     plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and x.numel() > 0
-    if product is None or not plain or torch.is_autocast_enabled("cpu") or not torch.backends.mkldnn.enabled:
+    if ONEDNN is None or not plain or torch.is_autocast_enabled("cpu") or not torch.backends.mkldnn.enabled:
         return functional.linear(x, weight)
-    return product(x, weight, None, "none", [], "")
-
-
-@cache
-def _onednn() -> Callable[..., Tensor] | None:
-    """oneDNN's product as an operation of torch, with its count of FLOPs; None where torch is built without."""
-    product: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if product is None or not torch.backends.mkldnn.is_available():
-        return None
-    register_flop_formula(product)(_flops)
-    found: Callable[..., Tensor] = product
-    return found
+    product: Tensor = ONEDNN(x, weight, None, "none", [], "")
+    return product
 
 
 def _flops(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
     return 2 * math.prod(x) * weight[0]
+
+
+if ONEDNN is not None:
+    register_flop_formula(ONEDNN)(_flops)
