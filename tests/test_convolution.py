@@ -94,3 +94,8 @@ def test_its_flops_are_counted(noise: Noise) -> None:
     with FlopCounterMode(display=False) as counter:
         convolve(noise(2, 30, 17), *filters(noise, 17))
     assert counter.get_total_flops() == 2 * 2 * 4 * 2 * 30 * 17
+
+
+def test_filters_for_another_width_are_refused(noise: Noise) -> None:
+    with pytest.raises(ValueError, match="17 channels"):
+        convolve(noise(2, 30, 17), *filters(noise, 16))

@@ -292,6 +292,19 @@ def test_the_kernels_take_no_memory_beyond_the_result() -> None:
     assert peak_megabytes() - before < 2 * y.nbytes / 2**20
 
 
+@pytest.mark.parametrize("name", ["delta", "A", "B", "C", "D", "bias"])
+def test_tensors_of_other_shapes_are_refused(name: str) -> None:
+    scan, other = draw(2, 9, 6)._replace(bias=torch.zeros(6)), draw(1, 8, 5)._replace(bias=torch.zeros(5))
+    with pytest.raises(ValueError, match="takes tensors of shapes"):
+        selective_scan(scan, scan._replace(**{name: getattr(other, name)}))
+
+
+def test_a_gate_of_another_shape_is_refused() -> None:
+    scan = draw(2, 9, 6)
+    with pytest.raises(ValueError, match="takes a gate"):
+        selective_scan(scan, gate=scan.u[..., 1:])
+
+
 # Threads.
 
 

@@ -30,7 +30,15 @@ def convolve(x: Tensor, *filters: Filter) -> list[Tensor]:
 
     Returns:
         (clip, frame, width) for each, in the weights' dtype whatever autocast wants.
+
+    Raises:
+        ValueError: the shapes do not belong together.
     """
+    width = x.shape[-1]
+    for each in filters:
+        if each.weight.shape[:2] != (width, 1) or each.bias.shape != (width,):
+            shapes = tuple(each.weight.shape), tuple(each.bias.shape)
+            raise ValueError(f"{width} channels are convolved with ({width}, 1, tap) and ({width},), not {shapes}")
     weights, biases, reverse = (list(each) for each in zip(*filters, strict=True))
     found: list[Tensor] = torch.ops.harness.convolve(x, weights, biases, reverse)
     return found

@@ -1,6 +1,6 @@
 """The kernels of Mamba for CPUs, compiled by numba: causal convolution, selective scan and gate, in float32.
 
-Each works on some channels or frames of one clip, holds no lock of Python, and leaves nothing behind, so that pieces
+No index is checked here: callers have compared all shapes. Each works on some channels or frames of one clip, holds no lock of Python, and leaves nothing behind, so that pieces
 may be computed by any threads at once. The loops over channels are what the compiler turns into vector instructions;
 for its sake exponentials are polynomials, rows are cut out before their loop, and blocks of channels have one size.
 """
@@ -21,7 +21,6 @@ Array = NDArray[np.float32]
 #: Channels that are scanned together: six vectors of AVX-512, whose states and rates fill a quarter of a first-level
 #: cache, and a divisor of the published widths.
 LANES = 96
-
 #: Frames before they are read at which the rows of a block are asked for: they lie too far apart for a processor to see
 #: them coming.
 AHEAD = 2
@@ -39,7 +38,6 @@ ROUND = F(1.5 * 2**23)
 E1, E2, E3, E4, E5 = map(F, (0.6931471228599548, 0.2402235120534897, 0.05550500378, 0.00966624543, 0.001333353924))
 #: 2 artanh(x) / x in powers of x^2 on [0, 1/9] within 4e-9.
 L0, L1, L2, L3, L4 = map(F, (2.0, 0.66666316986, 0.40024909377, 0.27960604429, 0.28178334236))
-
 
 #: Arrays without gaps, in the words of numba: one axis, two, three.
 ROW, ROWS, CLIPS = "f4[::1]", "f4[:,::1]", "f4[:,:,::1]"

@@ -4,7 +4,7 @@ import importlib
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, reduce
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -41,10 +41,27 @@ def selective_scan(*scans: Scan, gate: Tensor | None = None) -> Tensor:
     Returns:
         (clip, frame, width), of the first u's dtype. The recurrence itself runs in float32, or in float64 if u is,
         whatever autocast wants.
+
+    Raises:
+        ValueError: the shapes do not belong together.
     """
+    _check(scans, gate)
     tensors = [tensor for scan in scans for tensor in scan[:-1]]
     y: Tensor = torch.ops.harness.scan(tensors, [scan.reverse for scan in scans], gate)
     return y
+
+
+def _check(scans: Sequence[Scan], gate: Tensor | None) -> None:
+    shape = clips, frames, width = tuple(scans[0].u.shape)
+    for scan in scans:
+        states = scan.A.shape[-1]
+        inner = (clips, frames, states)
+        wanted = [shape, shape, (width, states), inner, inner, (width,), (width,)]
+        found = [tuple(x.shape) for x in scan[:-1] if x is not None]
+        if found != wanted[: len(found)]:
+            raise ValueError(f"a scan over {shape} takes tensors of shapes {wanted}, not {found}")
+    if gate is not None and tuple(gate.shape) != shape:
+        raise ValueError(f"a scan over {shape} takes a gate of that shape, not {tuple(gate.shape)}")
 
 
 #: Operations of torch, one implementation for each device, so that whoever counts what a forward computes, or follows
@@ -112,7 +129,7 @@ def _scan_anywhere(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Ten
     given = tensors[0].dtype
     dtype = torch.float64 if given == torch.float64 else torch.float32
     with torch.autocast(tensors[0].device.type, enabled=False):
-        y = torch.stack([_in_time(scan) for scan in _unpack(tensors, reverse, dtype)]).sum(0)
+        y = reduce(torch.add, map(_in_time, _unpack(tensors, reverse, dtype)))
         return (y if gate is None else y * functional.silu(gate.to(dtype))).to(given)
 
 
