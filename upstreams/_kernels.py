@@ -1,8 +1,9 @@
 """The kernels of Mamba for CPUs, compiled by numba: causal convolution, selective scan and gate, in float32.
 
-No index is checked here: callers have compared all shapes. Each works on some channels or frames of one clip, holds no lock of Python, and leaves nothing behind, so that pieces
-may be computed by any threads at once. The loops over channels are what the compiler turns into vector instructions;
-for its sake exponentials are polynomials, rows are cut out before their loop, and blocks of channels have one size.
+Each works on some channels or frames of one clip, holds no lock of Python, and leaves nothing behind, so that pieces
+may be computed by any threads at once. No index is checked: callers have compared all shapes. The loops over channels
+are what the compiler turns into vector instructions; for its sake exponentials are polynomials, rows are cut out before
+their loop, and blocks of channels have one size.
 """
 
 from collections.abc import Callable
