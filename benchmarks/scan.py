@@ -9,7 +9,9 @@ Taken in turn in one process, medians over the rounds:
 * exp: torch.exp of as many numbers, which a scan in torch cannot do without, and the same into memory that is kept;
 * torch: the scan without numba, in fewer rounds.
 
-Then the length grows, at one clip: time for each frame, and memory beyond inputs and output.
+Then the length grows, at one clip: time for each frame, and memory beyond inputs and output. For outputs beyond 32 MB
+malloc asks the kernel for fresh pages each time, which costs more than half of a scan; where the kernel has large pages,
+THP_MEM_ALLOC_ENABLE=1 lets torch take those.
 
     python benchmarks/scan.py --rounds 9
 """
