@@ -10,7 +10,7 @@ Taken in turn in one process, medians over the rounds:
 * torch: the scan without numba, in fewer rounds.
 
 Then the length grows, at one clip: time for each frame, and memory beyond inputs and output. For outputs beyond 32 MB
-malloc asks the kernel for fresh pages each time, which costs more than half of a scan; where the kernel has large pages,
+malloc asks the kernel for fresh pages each time, which costs more than half of a scan; where there are large pages,
 THP_MEM_ALLOC_ENABLE=1 lets torch take those.
 
     python benchmarks/scan.py --rounds 9
