@@ -7,7 +7,8 @@ For each upstream, in turn in one process, so that a busy machine slows all of i
 * forward: the whole of it from wave to layers, front end included, at one thread and at all;
 * bfloat16: the same in the lower precision, and how far the layers move: the norm of the change over the layer's.
 
-Ratios are medians over the rounds.
+Ratios are medians over the rounds. With several threads, OMP_WAIT_POLICY=PASSIVE keeps those of torch from spinning
+while they wait, on processors that the kernels' own threads, or others, could use.
 
     python benchmarks/models.py --upstream ssamba:tiny@untrained --seconds 10 --batch 1
 """
