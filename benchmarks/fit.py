@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ def problems(layers: int, join: str, options: argparse.Namespace, folds: int = F
     y = np.arange(CLIPS) % options.classes
     x = rng.normal(0, 1, (CLIPS, layers, WIDTH)) + 0.2 * rng.normal(0, 1, (options.classes, layers, WIDTH))[y]
     labels = [f"c{i:03d}" for i in range(options.classes)]
-    clips = [Clip(str(i), "", labels[c], str(i % FOLDS), str(i)) for i, c in enumerate(y.tolist())]
+    clips = [Clip(str(i), Path(), labels[c], str(i % FOLDS), str(i)) for i, c in enumerate(y.tolist())]
     target = Class(tuple(labels))
     scoring = Scoring(target, "accuracy", clips)
     whole, parts = Pooled(x.astype(np.float32)), np.array_split(rng.permutation(CLIPS), FOLDS)
@@ -81,7 +82,8 @@ def one_at_a_time(head: Trained, problem: Problem, setting: dict[str, object], s
     """The loop of a benchmark kit: a DataLoader, a network, an optimiser, and a look at validation where one is due."""
     training = head.training
     own = {name: value for name, value in setting.items() if name != "rate"}
-    probe = build(head.network, (problem.train.x.layers, WIDTH), len(problem.target.labels), (problem.join, "mean"), own)  # type: ignore[union-attr]
+    shape, classes = (problem.train.x.layers, WIDTH), len(problem.target.labels)  # type: ignore[union-attr]
+    probe = build(head.network, shape, classes, (problem.join, "mean"), own)
     probe.to(problem.device)
     adam = torch.optim.Adam(probe.parameters(), lr=float(setting["rate"]))  # type: ignore[arg-type]
     every = np.arange(len(problem.train.x))
@@ -114,7 +116,9 @@ def hear(options: argparse.Namespace) -> Work:
     clips, steps = len(given[0].train.x), short.training.plan(len(given[0].train.x)).steps
     # Forward and by each weight, and by each input but the first layer's.
     inner = {1: 0, 2: 3 * 1024 * 1024}
-    each = [2 * clips * (2 * WIDTH * 1024 + inner[s["hidden_layers"]] + 3 * 1024 * options.classes) for s in head.settings()]
+    each = [
+        2 * clips * (2 * WIDTH * 1024 + inner[s["hidden_layers"]] + 3 * 1024 * options.classes) for s in head.settings()
+    ]
     some = [next(s for s in head.settings() if s["hidden_layers"] == n) for n in (1, 2)]
     counts = [sum(s["hidden_layers"] == n for s in head.settings()) for n in (1, 2)]
 
@@ -145,7 +149,8 @@ def superb(options: argparse.Namespace) -> Work:
     def plain() -> None:
         one_at_a_time(short, given, {"rate": 1e-3}, steps // 10)
 
-    return Work(f"SUPERB, 5 rates, {steps:,} steps", lambda: list(short.search([given])), plain, 50, flops, steps / 200_000)
+    name, cut_to = f"SUPERB, 5 rates, {steps:,} steps", steps / 200_000
+    return Work(name, lambda: list(short.search([given])), plain, 50, flops, cut_to)
 
 
 WORKS = {"hear": hear, "superb": superb}
@@ -182,7 +187,10 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.rounds} rounds, {options.device}")
-    print(f"{'work':<38} {'GFLOP/s':>8} {'floor s':>8} {'harness s':>10} {'plain s':>9} {'harness / floor':>16} {'plain / harness':>16} {'whole':>10}")
+    print(
+        f"{'work':<38} {'GFLOP/s':>8} {'floor s':>8} {'harness s':>10} {'plain s':>9} "
+        f"{'harness / floor':>16} {'plain / harness':>16} {'whole':>10}"
+    )
     for name in options.work or WORKS:
         work = WORKS[name](options)
         rows = []
@@ -194,7 +202,11 @@ def main() -> None:
         rate, floor, ours, plain = (statistics.median(row[i] for row in rows) for i in range(4))
         over, gain = (statistics.median(row[a] / row[b] for row in rows) for a, b in ((2, 1), (3, 2)))
         whole = f"{ours / work.cut / 60:.1f} min" if work.cut < 1 else ""
-        print(f"{work.name:<38} {rate / 1e9:>8.0f} {floor:>8.2f} {ours:>10.2f} {plain:>9.1f} {over:>16.2f} {gain:>16.1f} {whole:>10}", flush=True)
+        print(
+            f"{work.name:<38} {rate / 1e9:>8.0f} {floor:>8.2f} {ours:>10.2f} {plain:>9.1f} "
+            f"{over:>16.2f} {gain:>16.1f} {whole:>10}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -245,8 +245,8 @@ def test_ridge_tries_every_strength_by_one_decomposition(
     spy = Mock(wraps=scipy.linalg.eigh)
     monkeypatch.setattr("scipy.linalg.eigh", spy)
     x = noise(clips, width)
-    tried = list(Ridge().search(problem(Value(), x, x[:, 0].astype(np.float32))))
-    assert [setting for setting, *_ in tried] == [{"alpha": 10.0**i} for i in range(-2, 5)]
+    tried = list(Ridge().search([problem(Value(), x, x[:, 0].astype(np.float32))]))
+    assert [each.setting for each in tried] == [{"alpha": 10.0**i} for i in range(-2, 5)]
     assert [call.args[0].shape for call in spy.call_args_list] == [(size, size)]
 
 
@@ -281,7 +281,7 @@ def targets(target: Target, x: Doubles) -> npt.NDArray[Any]:
 def test_a_search_tries_what_a_fit_gives(head: Head, setting: Mapping[str, Any], target: Target) -> None:
     x = noise()
     task = problem(target, x, targets(target, x))
-    *_, last = head.search(task)
+    *_, last = head.search([task])
     assert last.setting == setting
     out = last.fitted.outputs(task.valid)
     np.testing.assert_array_equal(out, head.fit(task, setting).outputs(task.valid))
@@ -292,8 +292,8 @@ def test_a_search_tries_what_a_fit_gives(head: Head, setting: Mapping[str, Any],
 def test_a_narrowed_head_tries_that_one_setting(head: Head, setting: Mapping[str, Any], target: Target) -> None:
     x = noise()
     task = problem(target, x, targets(target, x))
-    *_, last = head.search(task)
-    (alone,) = head.narrowed({"layer": "7", **setting}).search(task)
+    *_, last = head.search([task])
+    (alone,) = head.narrowed({"layer": "7", **setting}).search([task])
     assert (alone.setting, alone.score) == (setting, last.score)
 
 

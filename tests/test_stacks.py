@@ -479,7 +479,7 @@ def test_those_that_are_kept_go_on_as_they_would_have_and_the_others_stay(kept: 
 @pytest.mark.parametrize("streams", [1, 3])
 def test_a_fit_that_is_broken_breaks_no_other(streams: int) -> None:
     (stack, probes), (other, _) = hear(3), hear(3)
-    probes[1].interface.join.logits.data.fill_(math.nan)
+    probes[1].get_parameter("interface.join.logits").data.fill_(math.nan)
     x = drawn(streams, EXAMPLES, LAYERS, WIDTH)
     y = torch.arange(EXAMPLES).expand(streams, -1) % 3
     broken, whole = (each.losses(TARGETS["class"], x, None, y) for each in (stack, other))
