@@ -15,7 +15,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 #: How many numbers of features are solved for together: on a CPU what its caches hold, on a GPU its memory.
-_TOGETHER = {"cpu": 2**22, "cuda": 2**28}
+_TOGETHER = {"cpu": 2**20, "cuda": 2**28}
 
 
 @final

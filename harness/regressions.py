@@ -9,7 +9,7 @@ rest in float64.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, final
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 #: The largest number of a gradient with which a regression is solved, and with which float64 takes over.
-TOLERANCE, ROUGHLY = 1e-6, 1e-5
+TOLERANCE, ROUGHLY = 1e-6, 2e-6
 #: How many steps are remembered.
 _MEMORY = 3
 #: How many steps are made at most; in float32 more would be lost on what only float64 can tell.
@@ -75,14 +75,14 @@ class Task:
         """Along which axes of (fit, output, axis) everything is one regression's."""
         return (1, 2) if self.exclusive else (2,)
 
-    def of(self, fits: Tensor) -> "Task":
-        """Some of the fits."""
-        return replace(self, x=self.x[fits], variance=self.variance[fits], y=self.y[fits])
-
     def to(self, dtype: torch.dtype) -> "Task":
-        """The same in other numbers."""
-        tensors = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "exclusive"}
-        return replace(self, **{name: tensor.to(dtype) for name, tensor in tensors.items()})
+        """The same in another kind of number."""
+        x, variance, y, penalty = (own.to(dtype) for own in (self.x, self.variance, self.y, self.penalty))
+        return Task(x, variance, y, penalty, self.exclusive)
+
+    def under(self, strength: float) -> "Task":
+        """The same with a penalty so many times as strong."""
+        return replace(self, penalty=self.penalty * strength)
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum of each regression's numbers, (fit, 1 or output, 1)."""
@@ -116,10 +116,6 @@ class Look(NamedTuple):
         """This one for some of the regressions, the other for the rest."""
         return Look(*(torch.where(here, one, two) for one, two in zip(self, other, strict=True)))
 
-    def of(self, fits: Tensor) -> "Look":
-        """Some of the fits."""
-        return Look(*(own[fits] for own in self))
-
 
 class Pair(NamedTuple):
     """A step, how the gradient changed with it, and 1 / their product: 0 where there is nothing to remember."""
@@ -127,6 +123,18 @@ class Pair(NamedTuple):
     step: Tensor
     change: Tensor
     inverse: Tensor
+
+    @classmethod
+    def of(cls, task: Task, step: Tensor, change: Tensor, other: "Pair | None" = None) -> "Pair":
+        """What a step has told; where it has told nothing, another."""
+        product = task.sum(step * change)
+        told = product > torch.finfo(product.dtype).eps * task.sum(change.square())
+        other = other or cls(torch.zeros_like(step), torch.zeros_like(change), torch.zeros_like(product))
+        return cls(*map(torch.where, (told,) * 3, (step, change, 1 / product), other))
+
+    def to(self, task: Task) -> "Pair":
+        """The same in the kind of number of another task."""
+        return Pair.of(task, self.step.to(task.x.dtype), self.change.to(task.x.dtype))
 
 
 def solve(basis: Basis, fits: Tensor, y: Tensor, grid: Sequence[float], *, exclusive: bool) -> list[Tensor]:
@@ -138,48 +146,48 @@ def solve(basis: Basis, fits: Tensor, y: Tensor, grid: Sequence[float], *, exclu
         NotConverged: one was not.
     """
     x = basis.rotated[fits]
-    fine = Task(x, basis.variance[fits], y, torch.ones_like(x[0, :, 0]), exclusive)
-    fine.penalty[-1] = 0
-    coarse = fine.to(torch.float32)
-    point, found = torch.zeros_like(y[:, :, :1] * x[:, None, :, 0]), {}
+    penalty = torch.ones_like(x[0, :, 0])
+    penalty[-1] = 0
+    exact = Task(x, basis.variance[fits], y.to(x.dtype), penalty, exclusive)
+    rough = exact.to(torch.float32)
+    point, found = torch.zeros_like(exact.y[:, :, :1] * x[:, None, :, 0]), {}
     for c in sorted({*grid, *(each for each in WAY if each < max(grid))}):
-        strength = 1 / (x.shape[2] * c)
-        nearly = _descend(replace(coarse, penalty=strength * coarse.penalty), point.float(), ROUGHLY)
-        point = _descend(replace(fine, penalty=strength * fine.penalty), nearly.double(), TOLERANCE)
-        found[c] = point
+        pairs = deque[Pair](maxlen=_MEMORY)
+        for all_of, tolerance in ((rough, ROUGHLY), (exact, TOLERANCE)):
+            task = all_of.under(1 / (x.shape[2] * c))
+            pairs = deque((pair.to(task) for pair in pairs), _MEMORY)
+            point = _descend(task, point.to(task.x.dtype), pairs, tolerance)
+        # What is added to all classes changes no answer.
+        found[c] = point = point - point.mean(1, keepdim=True) if exclusive else point
     return [found[c] for c in grid]
 
 
-def _descend(task: Task, point: Tensor, tolerance: float) -> Tensor:
-    """L-BFGS (Nocedal and Wright, algorithm 7.4), every regression by itself; those that are solved leave.
+def _descend(task: Task, point: Tensor, pairs: deque[Pair], tolerance: float) -> Tensor:
+    """L-BFGS (Nocedal and Wright, algorithm 7.4), every regression by itself; what it learns is put into ``pairs``.
 
     Raises:
         NotConverged: float64 does not lead there. Where float32 does not, it gives what it has.
     """
-    exact, out = task.x.dtype == torch.float64, point.clone()
-    left, here = torch.arange(len(point), device=point.device), task.look(point)
-    pairs: deque[Pair] = deque(maxlen=_MEMORY)
+    here = task.look(point)
     size = torch.ones_like(here.value)
-    for made in range(_MOST[task.x.dtype] + 1):
+    for made in range(_MOST[point.dtype] + 1):
         going = ~(here.gradient.abs().amax(task.alone, keepdim=True) <= tolerance)
-        stuck = (size < 0.5**_HALVINGS) | (made == _MOST[task.x.dtype])
-        if exact and bool((going & stuck).any()):
+        stuck = (size < 0.5**_HALVINGS) | (made == _MOST[point.dtype])
+        if point.dtype == torch.float64 and bool((going & stuck).any()):
             raise NotConverged(f"the gradient of a logistic regression does not fall below {tolerance:g}")
         going &= ~stuck
-        stay = going.flatten(1).any(1)
-        if not bool(stay.all()):
-            out[left[~stay]] = here.point[~stay]
-            if not bool(stay.any()):
-                return out
-            left, task, here, size, going = left[stay], task.of(stay), here.of(stay), size[stay], going[stay]
-            pairs = deque((Pair(*(own[stay] for own in pair)) for pair in pairs), maxlen=_MEMORY)
+        if not bool(going.any()):
+            break
         direction = _direction(task, here, pairs) * going
         there = task.look(here.point + size * direction)
         accepted = _lower(task, here, there, size, direction) & going
-        pairs.append(_pair(task, here, there, accepted, pairs[-1] if pairs else None))
-        here = there.where(accepted, here)
-        size = torch.where(accepted, 1.0, torch.where(going, size / 2, size))
-    return out
+        there = there.where(accepted, here)
+        # The last pair twice changes nothing.
+        pairs.append(
+            Pair.of(task, there.point - here.point, there.gradient - here.gradient, pairs[-1] if pairs else None)
+        )
+        here, size = there, torch.where(accepted, 1.0, torch.where(going, size / 2, size))
+    return here.point
 
 
 def _direction(task: Task, here: Look, pairs: Sequence[Pair]) -> Tensor:
@@ -205,13 +213,3 @@ def _lower(task: Task, here: Look, there: Look, size: Tensor, direction: Tensor)
     rounding = 10 * torch.finfo(here.value.dtype).eps * (1 + here.value)
     enough = there.value <= here.value + 1e-4 * size * slope
     return enough | ((later <= -0.8 * slope) & (there.value <= here.value + rounding))
-
-
-def _pair(task: Task, here: Look, there: Look, accepted: Tensor, last: Pair | None) -> Pair:
-    """What a step has told of the curvature; where it has told nothing, the last one again, which changes nothing."""
-    step, change = there.point - here.point, there.gradient - here.gradient
-    product = task.sum(step * change)
-    known = accepted & (product > torch.finfo(product.dtype).eps * task.sum(change.square()))
-    last = last or Pair(torch.zeros_like(step), torch.zeros_like(change), torch.zeros_like(product))
-    new = Pair(step, change, 1 / product)
-    return Pair(*(torch.where(known, one, two) for one, two in zip(new, last, strict=True)))
