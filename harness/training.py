@@ -1,7 +1,7 @@
 """How a head is trained by steps: optimiser, rate, schedule, length and which check is kept; a record and its loop."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
@@ -83,58 +83,61 @@ class Training:
 
 @final
 class Descent:
-    """Fits of one stack going down together, each at its own rate.
+    """Fits of one stack going down together by Adam or AdamW, each at its own rate.
 
-    ``feed`` gives what the losses of a step need, from the number of the epoch's step; a fit that is dropped ends
-    where it is.
+    A fit that is dropped ends where it is.
     """
 
     def __init__(self, stack: "Stack", training: Training, rates: Sequence[float]) -> None:
-        self._stack, self._training, self._rates = stack, training, list(rates)
-        self._begin({})
-
-    def _begin(self, states: "Mapping[int, list[dict[str, Tensor]]]") -> None:
-        """Hand every fit's rows to the optimiser, with what it knows of those that go on."""
         import torch
 
-        rows = [[own.detach()[i] for own in self._stack.parameters] for i in range(len(self._rates))]
-        groups = [
-            {"params": [row for i, own in enumerate(rows) if self._rates[i] == rate for row in own], "rate": rate}
-            for rate in dict.fromkeys(self._rates)
-        ]
-        kind = torch.optim.AdamW if self._training.optimiser == "adamw" else torch.optim.Adam
-        self._optimiser = kind(groups, lr=0.0, weight_decay=self._training.weight_decay, fused=True)
-        self._rows = rows
-        for i, known in states.items():
-            for row, state in zip(rows[i], known, strict=True):
-                self._optimiser.state[row] = state
+        self._stack, self._training = stack, training
+        self._fits = []
+        for rate, rows in zip(rates, stack.rows, strict=True):
+            first, second = ([torch.zeros_like(row) for row in rows] for _ in range(2))
+            self._fits.append(_Moments(rate, first, second, [torch.zeros((), device=row.device) for row in rows]))
 
     def keep(self, kept: Sequence[bool]) -> None:
         """Go on with some of the fits."""
-        going = [rows for rows, stays in zip(self._rows, kept, strict=True) if stays]
-        states = {i: [self._optimiser.state[row] for row in rows] for i, rows in enumerate(going)}
-        self._rates = [rate for rate, stays in zip(self._rates, kept, strict=True) if stays]
+        self._fits = [fit for fit, stays in zip(self._fits, kept, strict=True) if stays]
         self._stack.keep(kept)
-        self._begin(states)
 
     def step(self, losses: "Tensor", factor: float) -> None:
         """One step down, at each fit's rate times ``factor``."""
         import torch
+        from torch.optim.adam import adam
 
-        learned = self._stack.parameters
-        for own in learned:
-            own.grad = None
-        losses.sum().backward()
-        grads = [own.grad for own in learned if own.grad is not None]
+        training, grads = self._training, torch.autograd.grad(losses.sum(), self._stack.parameters)
         norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]).norm(dim=0)
-        if self._training.clip is not None:
-            shrink = (self._training.clip / (norms + 1e-6)).clamp(max=1)
-            if bool((shrink < 1).any()):
-                for grad in grads:
-                    grad.mul_(shrink.view(-1, *[1] * (grad.ndim - 1)))
-        for i, (rows, finite) in enumerate(zip(self._rows, norms.isfinite().tolist(), strict=True)):
-            for row, grad in zip(rows, grads, strict=True):
-                row.grad = grad[i] if finite else None
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["rate"] * factor
-        self._optimiser.step()
+        # Divided by this, no norm is above the bound; as torch's clip_grad_norm_ has it.
+        scales = None if training.clip is None else ((norms + 1e-6) / training.clip).clamp(min=1)
+        broken = (~norms.isfinite()).float()
+        for i, (fit, rows) in enumerate(zip(self._fits, self._stack.rows, strict=True)):
+            adam(
+                rows,
+                [grad[i] for grad in grads],
+                fit.first,
+                fit.second,
+                [],
+                fit.steps,
+                fused=True,
+                grad_scale=None if scales is None else scales[i],
+                found_inf=broken[i],
+                decoupled_weight_decay=training.optimiser == "adamw",
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=fit.rate * factor,
+                weight_decay=training.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
+
+
+class _Moments(NamedTuple):
+    """What Adam knows of a fit: its rate, and for every tensor both moments and the number of steps."""
+
+    rate: float
+    first: "list[Tensor]"
+    second: "list[Tensor]"
+    steps: "list[Tensor]"
