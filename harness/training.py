@@ -110,7 +110,7 @@ class Descent:
         training, grads = self._training, torch.autograd.grad(losses.sum(), self._stack.parameters)
         norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]).norm(dim=0)
         # Divided by this, no norm is above the bound; as torch's clip_grad_norm_ has it.
-        scales = None if training.clip is None else ((norms + 1e-6) / training.clip).clamp(min=1)
+        scales = None if training.clip is None else ((norms + 1e-6) / training.clip).clamp(min=1).float()
         broken = (~norms.isfinite()).float()
         for i, (fit, rows) in enumerate(zip(self._fits, self._stack.rows, strict=True)):
             adam(
