@@ -70,8 +70,7 @@ class Noise:
 class Stack:
     """Probes of one shape, ``probes``, as one: what is done to the stack is done to each.
 
-    ``tensors`` are their parameters and floating buffers by name, each (fit, ...), in which the probes' own lie;
-    ``rows`` are what each fit learns.
+    ``tensors`` are their parameters and floating buffers by name, each (fit, ...), in which the probes' own lie.
     """
 
     def __init__(self, probes: Sequence[Probe], seeds: Sequence[int], device: str) -> None:
@@ -88,7 +87,6 @@ class Stack:
             lying = dict(probe.named_parameters()) | dict(probe.named_buffers())
             for name, own in self.tensors.items():
                 lying[name].data = own.detach()[i]
-        self.rows = [[own.detach()[i] for own in self.parameters] for i in range(len(self.probes))]
 
     @property
     def parameters(self) -> list[Tensor]:

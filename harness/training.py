@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 if TYPE_CHECKING:
@@ -92,52 +93,64 @@ class Descent:
         import torch
 
         self._stack, self._training = stack, training
-        self._fits = []
-        for rate, rows in zip(rates, stack.rows, strict=True):
-            first, second = ([torch.zeros_like(row) for row in rows] for _ in range(2))
-            self._fits.append(_Moments(rate, first, second, [torch.zeros((), device=row.device) for row in rows]))
+        #: Of each fit its rate, and how many steps it has made.
+        self._known = [(rate, 0) for rate in rates]
+        self._moments = [[torch.zeros_like(own.detach()) for own in stack.parameters] for _ in range(2)]
 
     def keep(self, kept: Sequence[bool]) -> None:
         """Go on with some of the fits."""
-        self._fits = [fit for fit, stays in zip(self._fits, kept, strict=True) if stays]
+        rows = [i for i, stays in enumerate(kept) if stays]
+        self._known = [self._known[i] for i in rows]
+        self._moments = [[own[rows] for own in moments] for moments in self._moments]
         self._stack.keep(kept)
 
     def step(self, losses: "Tensor", factor: float) -> None:
         """One step down, at each fit's rate times ``factor``."""
         import torch
+
+        grads = torch.autograd.grad(losses.sum(), self._stack.parameters)
+        norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]).norm(dim=0)
+        bound, finite = self._training.clip, norms.isfinite().tolist()
+        # Divided by this, no norm is above the bound; as torch's clip_grad_norm_ has it.
+        scales = None if bound is None else ((norms + 1e-6) / bound).clamp(min=1).float()
+        for run in self._runs(finite):
+            self._adam(run, grads, factor, None if scales is None else scales[run.start])
+        self._known = [(rate, made + ok) for (rate, made), ok in zip(self._known, finite, strict=True)]
+
+    def _runs(self, finite: Sequence[bool]) -> Iterator[slice]:
+        """Fits side by side that can make one step: of one rate, as far as each other, and with no bounds to differ."""
+        every = [
+            (*known, ok, i if self._training.clip else 0)
+            for i, (known, ok) in enumerate(zip(self._known, finite, strict=True))
+        ]
+        begin = 0
+        for (_, _, ok, _), run in groupby(every):
+            end = begin + len(list(run))
+            if ok:
+                yield slice(begin, end)
+            begin = end
+
+    def _adam(self, run: slice, grads: "Sequence[Tensor]", factor: float, scale: "Tensor | None") -> None:
+        import torch
         from torch.optim.adam import adam
 
-        training, grads = self._training, torch.autograd.grad(losses.sum(), self._stack.parameters)
-        norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]).norm(dim=0)
-        # Divided by this, no norm is above the bound; as torch's clip_grad_norm_ has it.
-        scales = None if training.clip is None else ((norms + 1e-6) / training.clip).clamp(min=1).float()
-        broken = (~norms.isfinite()).float()
-        for i, (fit, rows) in enumerate(zip(self._fits, self._stack.rows, strict=True)):
-            adam(
-                rows,
-                [grad[i] for grad in grads],
-                fit.first,
-                fit.second,
-                [],
-                fit.steps,
-                fused=True,
-                grad_scale=None if scales is None else scales[i],
-                found_inf=broken[i],
-                decoupled_weight_decay=training.optimiser == "adamw",
-                amsgrad=False,
-                beta1=0.9,
-                beta2=0.999,
-                lr=fit.rate * factor,
-                weight_decay=training.weight_decay,
-                eps=1e-8,
-                maximize=False,
-            )
-
-
-class _Moments(NamedTuple):
-    """What Adam knows of a fit: its rate, and for every tensor both moments and the number of steps."""
-
-    rate: float
-    first: "list[Tensor]"
-    second: "list[Tensor]"
-    steps: "list[Tensor]"
+        learned, ((rate, made), *_) = self._stack.parameters, self._known[run]
+        first, second = ([own[run] for own in moments] for moments in self._moments)
+        adam(
+            [own.detach()[run] for own in learned],
+            [grad[run] for grad in grads],
+            first,
+            second,
+            [],
+            [torch.full((), float(made), device=own.device) for own in learned],
+            fused=True,
+            grad_scale=scale,
+            decoupled_weight_decay=self._training.optimiser == "adamw",
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate * factor,
+            weight_decay=self._training.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
