@@ -37,21 +37,14 @@ class Logistic(Head):
 
     def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
         """Every C; problems with as many clips and widths are solved together, as many as there is room for."""
-        alike: dict[tuple[int, int, str], list[int]] = {}
-        for number, problem in enumerate(problems):
-            x = problem.train.x
-            alike.setdefault((len(x), x.width, problem.device), []).append(number)
-        for (clips, width, device), numbers in alike.items():
-            size = max(1, _TOGETHER[device.partition(":")[0]] // (clips * width))
-            for i in range(0, len(numbers), size):
-                some = numbers[i : i + size]
-                for number, heads in zip(some, self._solved([problems[j] for j in some]), strict=True):
-                    problem = problems[number]
-                    for place, (c, fitted) in enumerate(zip(self.grid, heads, strict=True)):
-                        yield Tried(number, place, {"C": c}, problem.judge(fitted.outputs(problem.valid)), fitted)
+        for some in _together(problems):
+            for number, heads in zip(some, self._solved([problems[i] for i in some]), strict=True):
+                for place, (c, fitted) in enumerate(zip(self.grid, heads, strict=True)):
+                    score = problems[number].judge(fitted.outputs(problems[number].valid))
+                    yield Tried(number, place, {"C": c}, score, fitted)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
-        """Solve in float64 to a gradient of 1e-6.
+        """Solve until no number of the mean loss' gradient, along the axes of the features' covariance, is above 1e-6.
 
         Raises:
             harness.regressions.NotConverged: the solver did not get there.
@@ -104,6 +97,16 @@ class Logistic(Head):
                 return odds, [_Part(some, y.T[some] > 0, exclusive=False)] if len(some) else []
             case _:
                 raise _no_target(self, target)
+
+
+def _together(problems: Sequence[Problem]) -> Iterator[list[int]]:
+    """The numbers of problems of one shape on one device, as many as there is room for."""
+    alike: dict[tuple[int, int, str], list[int]] = {}
+    for number, problem in enumerate(problems):
+        alike.setdefault((len(problem.train.x), problem.train.x.width, problem.device), []).append(number)
+    for (clips, width, device), numbers in alike.items():
+        size = max(1, _TOGETHER[device.partition(":")[0]] // (clips * width))
+        yield from (numbers[i : i + size] for i in range(0, len(numbers), size))
 
 
 class _Part(NamedTuple):

@@ -11,6 +11,7 @@ import scipy.linalg
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.linear_model import Ridge as Reference
 
+from harness import regressions
 from harness.closed import Logistic, Ridge
 from harness.features import Array, Features, Frames, Pooled
 from harness.heads import Head, Outputs, Problem, Sample, Score
@@ -145,6 +146,23 @@ def test_a_fit_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatc
     x = noise()
     with pytest.raises(NotConverged):
         Logistic().fit(problem(Class(LABELS[:3]), x, classes(x, 3)), {"C": 10.0})
+
+
+@pytest.mark.parametrize("room", [1, 2 * 90 * 6, 2**20])
+def test_problems_are_solved_in_parts_where_there_is_no_room_for_all(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.closed._TOGETHER", {"cpu": room})
+    monkeypatch.setattr("harness.regressions.TOLERANCE", 1e-10)
+    spy = Mock(wraps=regressions.solve)
+    monkeypatch.setattr("harness.regressions.solve", spy)
+    tasks = [problem(Class(LABELS[:3]), noise(seed=i), classes(noise(seed=i), 3)) for i in range(5)]
+    tried = list(Logistic((1.0,)).search(tasks))
+    assert [len(call.args[1]) for call in spy.call_args_list] == {1: [1] * 5, 2**20: [5]}.get(room, [2, 2, 1])
+    assert [each.problem for each in tried] == list(range(5))
+    for each, task in zip(tried, tasks, strict=True):
+        out, alone = (fitted.outputs(task.valid) for fitted in (each.fitted, Logistic().fit(task, {"C": 1.0})))
+        np.testing.assert_allclose(out, alone, rtol=1e-5, atol=1e-6)
 
 
 # Ridge regression.
