@@ -2,15 +2,17 @@
 
 For each piece of work three numbers, taken in turn in one process, so that a busy machine slows all of them:
 
-* floor: the products of matrices that the work cannot do without, at the rate of a large product measured beside it;
+* floor: the products of matrices that it needs, at the rate of a large product measured beside it; of regressions
+  those of every gradient that the solver asks for, whatever its precision;
 * harness: the head's own search, as a run calls it, validation included;
-* plain: one fit at a time over a DataLoader, as benchmark kits do (of trained heads), or scikit-learn (of solved ones).
+* plain: one fit at a time, over a DataLoader, as benchmark kits do (of trained heads), or by scikit-learn (of solved
+  ones). Of every layer of a model it is one layer: its ratio says how many of those all layers cost.
 
-Long trainings are cut to a few steps, and long sweeps to a few fits, and extrapolated; each line says by how much.
-Ratios are medians over the rounds.
+Long work is cut to a share, and so is the plain way, and multiplied; each line says what the whole would take. Ratios
+are medians over the rounds.
 
     python benchmarks/fit.py --rounds 5
-    python benchmarks/fit.py --work superb --classes 50 --device cuda
+    python benchmarks/fit.py --work superb --threads 1 --device cuda
 """
 
 import argparse
@@ -18,19 +20,23 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from harness import regressions
 from harness.catalogue import HEADS
+from harness.closed import Logistic, vectors
 from harness.features import Pooled
 from harness.heads import Problem, Sample
 from harness.networks import build
 from harness.scoring import Scoring
 from harness.trained import Trained
-from harness.training import Training
 from harness.types import Class, Clip
 
 CLIPS, WIDTH, FOLDS = 2_000, 768, 5
@@ -38,9 +44,9 @@ CLIPS, WIDTH, FOLDS = 2_000, 768, 5
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work: ``harness`` does it, ``plain`` does 1/``share`` of it, ``flops`` are what it needs at least.
+    """A piece of work: ``harness`` does ``cut`` of it, ``plain`` 1/``share`` of what harness does.
 
-    What was cut is a share ``cut`` of the ``whole``.
+    ``flops`` are what harness needs at least, and the ``goal`` is said in words.
     """
 
     name: str
@@ -49,25 +55,44 @@ class Work:
     share: float
     flops: float
     cut: float
+    goal: str
 
 
-def problems(layers: int, join: str, options: argparse.Namespace, folds: int = FOLDS) -> list[Problem]:
-    """Folds of clips whose classes can be told apart, though not easily: 3/5 train, 1/5 choose."""
+def features(layers: int, options: argparse.Namespace) -> tuple[Pooled, Scoring]:
+    """Clips whose classes can be told apart, not easily, by features whose variances fall off, as those of models do.
+
+    Each layer has directions of its own.
+    """
     rng = np.random.default_rng(0)
     y = np.arange(CLIPS) % options.classes
-    x = rng.normal(0, 1, (CLIPS, layers, WIDTH)) + 0.2 * rng.normal(0, 1, (options.classes, layers, WIDTH))[y]
     labels = [f"c{i:03d}" for i in range(options.classes)]
-    clips = [Clip(str(i), "", labels[c], str(i % FOLDS), str(i)) for i, c in enumerate(y.tolist())]
-    target = Class(tuple(labels))
-    scoring = Scoring(target, "accuracy", clips)
-    whole, parts = Pooled(x.astype(np.float32)), np.array_split(rng.permutation(CLIPS), FOLDS)
-    made = []
+    x = np.empty((CLIPS, layers, WIDTH), np.float32)
+    for layer in range(layers):
+        directions = np.linalg.qr(rng.normal(0, 1, (WIDTH, WIDTH)))[0] * np.arange(1, WIDTH + 1)[:, None] ** -0.8
+        mixed = (rng.normal(0, 1, (CLIPS, WIDTH)) + 0.5 * rng.normal(0, 1, (options.classes, WIDTH))[y]) @ directions
+        x[:, layer] = (mixed - mixed.mean(0)) / mixed.std(0)
+    clips = [Clip(str(i), Path(), labels[c], str(i % FOLDS), str(i)) for i, c in enumerate(y.tolist())]
+    return Pooled(x), Scoring(Class(tuple(labels)), "accuracy", clips)
+
+
+def problems(
+    known: tuple[Pooled, Scoring], join: str, options: argparse.Namespace, folds: int = FOLDS
+) -> list[Problem]:
+    """3/5 of the clips train, 1/5 choose."""
+    (whole, scoring), rng = known, np.random.default_rng(1)
+    parts, made = np.array_split(rng.permutation(CLIPS), FOLDS), []
     for i in range(folds):
         valid, train = np.sort(parts[i]), np.sort(np.concatenate([parts[(i + k) % FOLDS] for k in (1, 2, 3)]))
-        sample = Sample(whole.rows(train), scoring.y[train])
-        judge = scoring.judge(valid)
-        made.append(Problem(target, sample, whole.rows(valid), judge, join=join, device=options.device))
+        sample, judge = Sample(whole.rows(train), scoring.y[train]), scoring.judge(valid)
+        made.append(Problem(scoring.target, sample, whole.rows(valid), judge, join=join, device=options.device))
     return made
+
+
+def each_layer(layers: int, options: argparse.Namespace, folds: int = FOLDS) -> list[Problem]:
+    """Every layer by itself."""
+    whole, scoring = features(layers, options)
+    single = [Pooled(whole.whole[:, layer : layer + 1].copy()) for layer in range(layers)]
+    return [problem for x in single for problem in problems((x, scoring), "one", options, folds)]
 
 
 def known(name: str) -> Trained:
@@ -77,13 +102,13 @@ def known(name: str) -> Trained:
     return head
 
 
-def one_at_a_time(head: Trained, problem: Problem, setting: dict[str, object], steps: int) -> None:
+def one_at_a_time(head: Trained, problem: Problem, setting: dict[str, Any], steps: int) -> None:
     """The loop of a benchmark kit: a DataLoader, a network, an optimiser, and a look at validation where one is due."""
-    training = head.training
+    training, classes = head.training, int(problem.train.y.max()) + 1
     own = {name: value for name, value in setting.items() if name != "rate"}
-    probe = build(head.network, (problem.train.x.layers, WIDTH), len(problem.target.labels), (problem.join, "mean"), own)  # type: ignore[union-attr]
+    probe = build(head.network, (problem.train.x.layers, WIDTH), classes, (problem.join, "mean"), own)
     probe.to(problem.device)
-    adam = torch.optim.Adam(probe.parameters(), lr=float(setting["rate"]))  # type: ignore[arg-type]
+    adam = torch.optim.Adam(probe.parameters(), lr=setting["rate"])
     every = np.arange(len(problem.train.x))
     data = TensorDataset(problem.train.x.batch(every).x, torch.from_numpy(problem.train.y))
     valid = problem.valid.batch(np.arange(len(problem.valid))).x
@@ -108,60 +133,124 @@ def one_at_a_time(head: Trained, problem: Problem, setting: dict[str, object], s
 
 def hear(options: argparse.Namespace) -> Work:
     """HEAR's grid of eight, five folds, for six epochs of up to five hundred: two looks."""
-    given, head = problems(1, "one", options), known("hear-mlp")
-    epochs = 6
+    given, head, epochs = problems(features(1, options), "one", options), known("hear-mlp"), 6
     short = replace(head, training=replace(head.training, epochs=epochs))
-    clips, steps = len(given[0].train.x), short.training.plan(len(given[0].train.x)).steps
+    clips, settings = len(given[0].train.x), head.settings()
+    steps = short.training.plan(clips).steps
     # Forward and by each weight, and by each input but the first layer's.
     inner = {1: 0, 2: 3 * 1024 * 1024}
-    each = [2 * clips * (2 * WIDTH * 1024 + inner[s["hidden_layers"]] + 3 * 1024 * options.classes) for s in head.settings()]
-    some = [next(s for s in head.settings() if s["hidden_layers"] == n) for n in (1, 2)]
-    counts = [sum(s["hidden_layers"] == n for s in head.settings()) for n in (1, 2)]
+    sizes = [2 * WIDTH * 1024 + inner[each["hidden_layers"]] + 3 * 1024 * options.classes for each in settings]
+    flops = FOLDS * epochs * 2 * clips * sum(sizes)
+    # One fit of each depth stands for all of that depth, of which there are as many.
+    one, two = ([each for each in settings if each["hidden_layers"] == n] for n in (1, 2))
+    scale = FOLDS * len(settings) / 2
 
     def plain() -> None:
-        for setting in some:
+        for setting in (one[0], two[0]):
             one_at_a_time(short, given[0], setting, steps)
 
-    # One fit of each depth stands for all of that depth; both depths are about as common.
-    assert counts[0] and counts[1]
-    return Work(
-        f"HEAR grid, 5 folds, {epochs} epochs",
-        lambda: list(short.search(given)),
-        plain,
-        FOLDS * len(each) / 2,
-        FOLDS * epochs * sum(each),
-        1.0,
-    )
+    name = f"HEAR grid ({len(one)} + {len(two)}), 5 folds, {epochs} of 500 epochs"
+    return Work(name, lambda: list(short.search(given)), plain, scale, flops, epochs / 500, "10x, floor 2.5x")
 
 
 def superb(options: argparse.Namespace) -> Work:
-    """SUPERB's five rates on one split, 13 layers: 2,000 steps stand for 200,000."""
-    (given,), head = problems(13, "weighted-sum", options, folds=1), known("superb-linear")
+    """SUPERB's five rates on one split, 13 layers."""
+    (given,), head = problems(features(13, options), "weighted-sum", options, folds=1), known("superb-linear")
     steps, rates = options.steps, head.training.rates
-    cut: Training = replace(head.training, steps=steps, epochs=None, checks=max(1, 40 * steps // 200_000))
+    cut = replace(head.training, steps=steps, epochs=None, checks=max(1, 40 * steps // 200_000))
     short = replace(head, training=cut)
-    flops = steps * len(rates) * 2 * 32 * 3 * (13 * WIDTH + WIDTH * 256 + 256 * options.classes)
+    flops = steps * len(rates) * 2 * 32 * (2 * 13 * WIDTH + 3 * WIDTH * 256 + 3 * 256 * options.classes)
+    return Work(
+        f"SUPERB, 5 rates, {steps:,} of 200,000 steps",
+        lambda: list(short.search([given])),
+        lambda: one_at_a_time(short, given, {"rate": 1e-3}, steps // 5),
+        5 * len(rates),
+        flops,
+        steps / 200_000,
+        "15 min",
+    )
 
-    def plain() -> None:
-        one_at_a_time(short, given, {"rate": 1e-3}, steps // 10)
 
-    return Work(f"SUPERB, 5 rates, {steps:,} steps", lambda: list(short.search([given])), plain, 50, flops, steps / 200_000)
+def gradients(way: Callable[[], object]) -> float:
+    """The products that regressions ask for."""
+    flops, look = 0.0, regressions.Task.look
+
+    def counted(task: regressions.Task, point: Tensor) -> regressions.Look:
+        nonlocal flops
+        flops += 4 * point.numel() * task.x.shape[2]
+        return look(task, point)
+
+    regressions.Task.look = counted  # type: ignore[assignment, method-assign]
+    way()
+    regressions.Task.look = look  # type: ignore[method-assign]
+    return flops
 
 
-WORKS = {"hear": hear, "superb": superb}
+def by_scikit_learn(problem: Problem, options: argparse.Namespace) -> None:
+    """Every C of one layer and fold."""
+    from sklearn.linear_model import LogisticRegression
+
+    x, valid = (vectors(each).astype(np.float64) for each in (problem.train.x, problem.valid))
+    with threadpool_limits(options.threads or torch.get_num_threads()):
+        for c in Logistic().grid:
+            model = LogisticRegression(C=c, tol=regressions.TOLERANCE, max_iter=10_000).fit(x, problem.train.y)
+            problem.judge(model.decision_function(valid).astype(np.float32))
+
+
+def default(options: argparse.Namespace) -> Work:
+    """All penalties on five folds, and on so many layers of thirteen."""
+    given = each_layer(options.layers, options)
+
+    def search() -> object:
+        return [each.score for each in Logistic().search(given)]
+
+    return Work(
+        f"default, {options.layers} of 13 layers, 5 folds, 6 C",
+        search,
+        lambda: by_scikit_learn(given[0], options),
+        len(given),
+        gradients(search),
+        options.layers / 13,
+        "30 s, 10x",
+    )
+
+
+def layers(options: argparse.Namespace) -> Work:
+    """A trained head on each of 25 layers, on one split, against one layer."""
+    given, head = each_layer(25, options, folds=1), known("xares-linear")
+    short = replace(head, training=replace(head.training, epochs=None, least_steps=0, steps=500, checks=5))
+    flops = 500 * 2 * 2 * 32 * 25 * WIDTH * options.classes
+
+    def some(count: int) -> Callable[[], object]:
+        return lambda: [each.score for each in short.search(given[:count])]
+
+    return Work("25 layers, xares-linear, 500 steps", some(25), some(1), 1, flops, 0.25, "1/3x")
+
+
+def logistic_layers(options: argparse.Namespace) -> Work:
+    """Logistic regression of every C on each of 5 layers, on one split, against one layer."""
+    given = each_layer(5, options, folds=1)
+
+    def some(count: int) -> Callable[[], object]:
+        return lambda: [each.score for each in Logistic().search(given[:count])]
+
+    return Work("5 of 25 layers, logistic", some(5), some(1), 1, gradients(some(5)), 0.2, "1/3x of all 25")
+
+
+WORKS = {"hear": hear, "superb": superb, "default": default, "layers": layers, "logistic-layers": logistic_layers}
 
 
 def product_rate(device: str) -> float:
-    """Floating-point operations a second of a large product of matrices."""
-    a, b = (torch.randn(2048, 1024, device=device), torch.randn(1024, 1024, device=device))
-    times = []
-    for _ in range(10):
+    """Floating-point operations a second of a large product of matrices, in float32."""
+    a, b = (torch.randn(1024, 1024, device=device) for _ in range(2))
+    times, repeats = [], 4 if device == "cpu" else 100
+    for _ in range(20):
         begin = time.perf_counter()
-        for _ in range(4 if device == "cpu" else 100):
+        for _ in range(repeats):
             c = a @ b
         float(c[0, 0])
-        times.append((time.perf_counter() - begin) / (4 if device == "cpu" else 100))
-    return 2 * 2048 * 1024 * 1024 / statistics.median(times)
+        times.append((time.perf_counter() - begin) / repeats)
+    return 2 * 1024**3 / statistics.median(times)
 
 
 def seconds(way: Callable[[], object]) -> float:
@@ -170,31 +259,41 @@ def seconds(way: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
+def measured(work: Work, options: argparse.Namespace) -> str:
+    """A line of the table."""
+    rows = []
+    for i in range(options.rounds + 1):
+        rate = product_rate(options.device)
+        row = (rate, work.flops / rate, seconds(work.harness), work.share * seconds(work.plain))
+        if i:  # the first warms up
+            rows.append(row)
+    rate, floor, ours, plain = (statistics.median(row[i] for row in rows) for i in range(4))
+    over, gain = (statistics.median(row[a] / row[b] for row in rows) for a, b in ((2, 1), (3, 2)))
+    return (
+        f"{work.name:<46} {rate / 1e9:>8.0f} {floor:>8.2f} {ours:>10.2f} {plain:>9.1f} {over:>16.2f} {gain:>16.2f} "
+        f"{ours / work.cut:>8.0f} s  {work.goal}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", choices=WORKS, action="append", help="only this (repeats)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default: 5)")
     parser.add_argument("--steps", type=int, default=2_000, help="SUPERB's steps (default: 2000)")
+    parser.add_argument("--layers", type=int, default=2, help="layers of default's thirteen (default: 2)")
     parser.add_argument("--classes", type=int, default=50, help="classes (default: 50)")
-    parser.add_argument("--threads", type=int, help="torch's threads (default: torch's choice)")
+    parser.add_argument("--threads", type=int, help="threads of all (default: torch's choice)")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.rounds} rounds, {options.device}")
-    print(f"{'work':<38} {'GFLOP/s':>8} {'floor s':>8} {'harness s':>10} {'plain s':>9} {'harness / floor':>16} {'plain / harness':>16} {'whole':>10}")
+    print(
+        f"{'work':<46} {'GFLOP/s':>8} {'floor s':>8} {'harness s':>10} {'plain s':>9} "
+        f"{'harness / floor':>16} {'plain / harness':>16} {'whole':>10}  goal"
+    )
     for name in options.work or WORKS:
-        work = WORKS[name](options)
-        rows = []
-        for i in range(options.rounds + 1):
-            rate = product_rate(options.device)
-            row = (rate, work.flops / rate, seconds(work.harness), work.share * seconds(work.plain))
-            if i:  # the first warms up
-                rows.append(row)
-        rate, floor, ours, plain = (statistics.median(row[i] for row in rows) for i in range(4))
-        over, gain = (statistics.median(row[a] / row[b] for row in rows) for a, b in ((2, 1), (3, 2)))
-        whole = f"{ours / work.cut / 60:.1f} min" if work.cut < 1 else ""
-        print(f"{work.name:<38} {rate / 1e9:>8.0f} {floor:>8.2f} {ours:>10.2f} {plain:>9.1f} {over:>16.2f} {gain:>16.1f} {whole:>10}", flush=True)
+        print(measured(WORKS[name](options), options), flush=True)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ SPEAKER_TRAINING = Training(
 HEADS: dict[str, Entry] = {
     "logistic": Entry(
         Logistic(),
-        "logistic regression, L2, solved to convergence (scikit-learn); of tags one for each label",
+        "logistic regression, L2, solved to convergence by L-BFGS; of tags one for each label",
         _vector("class", "tags", "slots"),
     ),
     "ridge": Entry(Ridge(), "ridge regression in closed form; of classes on +1 and -1", _vector(*_ALL)),

@@ -1,18 +1,21 @@
 """Heads that are solved, not trained step by step: logistic regression and ridge regression on one vector per clip."""
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.features import Array, Features, Pooled
+from harness.features import Array, Features, Pooled, Rows
 from harness.heads import Fitted, Head, Problem, Targets, Tried
 from harness.types import Class, Slots, Tags, Target, Value
 
 Doubles = npt.NDArray[np.float64]
+
+
+#: How many numbers of features are solved for together: on a CPU what its caches hold, on a GPU its memory.
+_TOGETHER = {"cpu": 2**20, "cuda": 2**28}
 
 
 @final
@@ -33,37 +36,94 @@ class Logistic(Head):
         return Logistic((setting["C"],))
 
     def search(self, problems: Sequence[Problem]) -> Iterator[Tried]:
-        """One fit for each C."""
-        for number, problem in enumerate(problems):
-            for place, c in enumerate(self.grid):
-                fitted = self.fit(problem, {"C": c})
-                yield Tried(number, place, {"C": c}, problem.judge(fitted.outputs(problem.valid)), fitted)
+        """Every C; problems with as many clips and widths are solved together, as many as there is room for."""
+        for some in _together(problems):
+            for number, heads in zip(some, self._solved([problems[i] for i in some]), strict=True):
+                for place, (c, fitted) in enumerate(zip(self.grid, heads, strict=True)):
+                    score = problems[number].judge(fitted.outputs(problems[number].valid))
+                    yield Tried(number, place, {"C": c}, score, fitted)
 
     def fit(self, problem: Problem, setting: Mapping[str, Any]) -> Fitted:
-        """Solve in float64 to a gradient of 1e-6.
+        """Solve until no number of the mean loss' gradient, along the axes of the features' covariance, is above 1e-6.
 
         Raises:
-            ConvergenceWarning: the solver did not get there.
+            harness.regressions.NotConverged: the solver did not get there.
         """
-        from sklearn.exceptions import ConvergenceWarning
-        from threadpoolctl import threadpool_limits
+        ((fitted,),) = self.narrowed(setting)._solved([problem])
+        return fitted
 
-        # In float32 the solver stops early, with outputs that are off by 1 where the penalty is weak.
-        x, y = vectors(problem.train.x).astype(np.float64), problem.train.y
-        # One thread: the matrices are small, and threads that wait for each other take longer than one alone.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("error", ConvergenceWarning)
-            match problem.target:
-                case Class(labels):
-                    parts = [_multinomial(x, y, len(labels), setting["C"])]
-                case Slots(labels=slots):
-                    parts = [_multinomial(x, y[:, i], len(labels), setting["C"]) for i, labels in enumerate(slots)]
-                case Tags():
-                    parts = [_binary(x, tag, setting["C"]) for tag in y.T]
-                case _:
-                    raise _no_target(self, problem.target)
-        weights, bias = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return _affine(weights.T, bias)
+    def _solved(self, problems: Sequence[Problem]) -> list[list[Fitted]]:
+        """For each of some problems of one shape a head for each C."""
+        import torch
+
+        from harness.regressions import Basis, solve
+
+        alike: dict[tuple[int, bool], list[tuple[int, _Part]]] = {}
+        heads: list[list[tuple[Doubles, Doubles]]] = []
+        for number, problem in enumerate(problems):
+            bias, parts = self._parts(problem.target, problem.train.y)
+            heads.append([(np.zeros((len(bias), problem.train.x.width)), bias.copy()) for _ in self.grid])
+            for part in parts:
+                alike.setdefault((len(part.outputs), part.exclusive), []).append((number, part))
+        x = np.stack([vectors(problem.train.x) for problem in problems])
+        basis = Basis(torch.from_numpy(x).to(problems[0].device, torch.float64))
+        for (_, exclusive), some in alike.items():
+            fits = torch.tensor([number for number, _ in some], device=problems[0].device)
+            y = torch.from_numpy(np.stack([part.hits for _, part in some], dtype=np.float64)).to(problems[0].device)
+            for place, point in enumerate(solve(basis, fits, y, self.grid, exclusive=exclusive)):
+                for (number, part), weights, bias in zip(some, *basis.back(fits, point), strict=True):
+                    heads[number][place][0][part.outputs] = weights.cpu()
+                    heads[number][place][1][part.outputs] = bias.cpu()
+        return [[_affine(weights.T, bias) for weights, bias in each] for each in heads]
+
+    def _parts(self, target: Target, y: Targets) -> tuple[Doubles, "list[_Part]"]:
+        """The bias of each output that has no regression, and the regressions of the others."""
+        match target:
+            case Class(labels):
+                return _classes(y, len(labels))
+            case Slots(labels=slots):
+                biases, parts = zip(*(_classes(y[:, i], len(names)) for i, names in enumerate(slots)), strict=True)
+                firsts = np.cumsum([0, *map(len, biases[:-1])])
+                moved = [
+                    part._replace(outputs=part.outputs + at)
+                    for at, some in zip(firsts, parts, strict=True)
+                    for part in some
+                ]
+                return np.concatenate(biases), moved
+            case Tags():
+                clips, present = len(y), (y > 0).sum(0)
+                some = np.flatnonzero((present > 0) & (present < clips))
+                odds = np.log((present + 0.5) / (clips - present + 0.5))
+                return odds, [_Part(some, y.T[some] > 0, exclusive=False)] if len(some) else []
+            case _:
+                raise _no_target(self, target)
+
+
+def _together(problems: Sequence[Problem]) -> Iterator[list[int]]:
+    """The numbers of problems of one shape on one device, as many as there is room for."""
+    alike: dict[tuple[int, int, str], list[int]] = {}
+    for number, problem in enumerate(problems):
+        alike.setdefault((len(problem.train.x), problem.train.x.width, problem.device), []).append(number)
+    for (clips, width, device), numbers in alike.items():
+        size = max(1, _TOGETHER[device.partition(":")[0]] // (clips * width))
+        yield from (numbers[i : i + size] for i in range(0, len(numbers), size))
+
+
+class _Part(NamedTuple):
+    """Regressions that are solved together: of these outputs, from (output, clip) hits; exclusive ones are one."""
+
+    outputs: Rows
+    hits: npt.NDArray[np.bool_]
+    exclusive: bool
+
+
+def _classes(y: Targets, count: int) -> tuple[Doubles, list[_Part]]:
+    """Of classes that are absent the bias is minus infinity; of two, the second's logit is relative to the first."""
+    present = np.unique(y)
+    bias = np.full(count, -np.inf)
+    bias[present] = 0
+    chosen = present[1:] if len(present) == 2 else present
+    return bias, [_Part(chosen, y == chosen[:, None], exclusive=len(chosen) > 1)] if len(present) > 1 else []
 
 
 @final
@@ -148,31 +208,3 @@ def _no_target(head: Head, target: Target) -> TypeError:
 def _affine(weights: Doubles, bias: Doubles) -> Fitted:
     """A head from its weights (width, output) and bias (output,)."""
     return Fitted(lambda features: (vectors(features).astype(np.float64) @ weights + bias).astype(np.float32))
-
-
-def _multinomial(x: Doubles, y: Targets, classes: int, c: float) -> tuple[Doubles, Doubles]:
-    """Weights (class, width) and bias (class,)."""
-    weights, bias = np.zeros((classes, x.shape[1])), np.full(classes, -np.inf)
-    present = np.unique(y)
-    bias[present] = 0
-    if len(present) > 1:
-        coefficients, intercepts = _solved(x, y, c)
-        # Of two classes scikit-learn gives the second alone, relative to the first.
-        rows = present[-len(coefficients) :]
-        weights[rows], bias[rows] = coefficients, intercepts
-    return weights, bias
-
-
-def _binary(x: Doubles, y: Targets, c: float) -> tuple[Doubles, Doubles]:
-    """Weights (1, width) and bias (1,)."""
-    present = int((y > 0).sum())
-    if 0 < present < len(y):
-        return _solved(x, y > 0, c)
-    return np.zeros((1, x.shape[1])), np.log([(present + 0.5) / (len(y) - present + 0.5)])
-
-
-def _solved(x: Doubles, y: Targets, c: float) -> tuple[Doubles, Doubles]:
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=c, tol=1e-6, max_iter=10_000).fit(x, y)
-    return model.coef_, model.intercept_

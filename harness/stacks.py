@@ -46,9 +46,10 @@ class Noise:
     """Where dropout draws from: fits of one seed draw the same, as each would by itself."""
 
     def __init__(self, seeds: Sequence[int], device: str) -> None:
-        # Not the numbers that the order of the examples is drawn from, which begin at the seed itself.
+        # Not the numbers that the order of the examples is drawn from, which begin at the seed itself. (A generator
+        # on a CPU sees the lower 32 bits only.)
         self._runs = [
-            (len(list(run)), torch.Generator(device).manual_seed(2**32 + seed)) for seed, run in groupby(seeds)
+            (len(list(run)), torch.Generator(device).manual_seed(2**31 + seed)) for seed, run in groupby(seeds)
         ]
 
     def keep(self, kept: Sequence[bool]) -> None:

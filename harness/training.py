@@ -1,8 +1,9 @@
 """How a head is trained by steps: optimiser, rate, schedule, length and which check is kept; a record and its loop."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 if TYPE_CHECKING:
@@ -83,58 +84,73 @@ class Training:
 
 @final
 class Descent:
-    """Fits of one stack going down together, each at its own rate.
+    """Fits of one stack going down together by Adam or AdamW, each at its own rate.
 
-    ``feed`` gives what the losses of a step need, from the number of the epoch's step; a fit that is dropped ends
-    where it is.
+    A fit that is dropped ends where it is.
     """
 
     def __init__(self, stack: "Stack", training: Training, rates: Sequence[float]) -> None:
-        self._stack, self._training, self._rates = stack, training, list(rates)
-        self._begin({})
-
-    def _begin(self, states: "Mapping[int, list[dict[str, Tensor]]]") -> None:
-        """Hand every fit's rows to the optimiser, with what it knows of those that go on."""
         import torch
 
-        rows = [[own.detach()[i] for own in self._stack.parameters] for i in range(len(self._rates))]
-        groups = [
-            {"params": [row for i, own in enumerate(rows) if self._rates[i] == rate for row in own], "rate": rate}
-            for rate in dict.fromkeys(self._rates)
-        ]
-        kind = torch.optim.AdamW if self._training.optimiser == "adamw" else torch.optim.Adam
-        self._optimiser = kind(groups, lr=0.0, weight_decay=self._training.weight_decay, fused=True)
-        self._rows = rows
-        for i, known in states.items():
-            for row, state in zip(rows[i], known, strict=True):
-                self._optimiser.state[row] = state
+        self._stack, self._training = stack, training
+        #: Of each fit its rate, and how many steps it has made.
+        self._known = [(rate, 0) for rate in rates]
+        self._moments = [[torch.zeros_like(own.detach()) for own in stack.parameters] for _ in range(2)]
 
     def keep(self, kept: Sequence[bool]) -> None:
         """Go on with some of the fits."""
-        going = [rows for rows, stays in zip(self._rows, kept, strict=True) if stays]
-        states = {i: [self._optimiser.state[row] for row in rows] for i, rows in enumerate(going)}
-        self._rates = [rate for rate, stays in zip(self._rates, kept, strict=True) if stays]
+        rows = [i for i, stays in enumerate(kept) if stays]
+        self._known = [self._known[i] for i in rows]
+        self._moments = [[own[rows] for own in moments] for moments in self._moments]
         self._stack.keep(kept)
-        self._begin(states)
 
     def step(self, losses: "Tensor", factor: float) -> None:
         """One step down, at each fit's rate times ``factor``."""
         import torch
 
-        learned = self._stack.parameters
-        for own in learned:
-            own.grad = None
-        losses.sum().backward()
-        grads = [own.grad for own in learned if own.grad is not None]
+        grads = torch.autograd.grad(losses.sum(), self._stack.parameters)
         norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads]).norm(dim=0)
-        if self._training.clip is not None:
-            shrink = (self._training.clip / (norms + 1e-6)).clamp(max=1)
-            if bool((shrink < 1).any()):
-                for grad in grads:
-                    grad.mul_(shrink.view(-1, *[1] * (grad.ndim - 1)))
-        for i, (rows, finite) in enumerate(zip(self._rows, norms.isfinite().tolist(), strict=True)):
-            for row, grad in zip(rows, grads, strict=True):
-                row.grad = grad[i] if finite else None
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["rate"] * factor
-        self._optimiser.step()
+        bound, finite = self._training.clip, norms.isfinite().tolist()
+        # Divided by this, no norm is above the bound; as torch's clip_grad_norm_ has it.
+        scales = None if bound is None else ((norms + 1e-6) / bound).clamp(min=1).float()
+        for run in self._runs(finite):
+            self._adam(run, grads, factor, None if scales is None else scales[run.start])
+        self._known = [(rate, made + ok) for (rate, made), ok in zip(self._known, finite, strict=True)]
+
+    def _runs(self, finite: Sequence[bool]) -> Iterator[slice]:
+        """Fits side by side that can make one step: of one rate, as far as each other, and with no bounds to differ."""
+        every = [
+            (*known, ok, i if self._training.clip else 0)
+            for i, (known, ok) in enumerate(zip(self._known, finite, strict=True))
+        ]
+        begin = 0
+        for (_, _, ok, _), run in groupby(every):
+            end = begin + len(list(run))
+            if ok:
+                yield slice(begin, end)
+            begin = end
+
+    def _adam(self, run: slice, grads: "Sequence[Tensor]", factor: float, scale: "Tensor | None") -> None:
+        import torch
+        from torch.optim.adam import adam
+
+        learned, ((rate, made), *_) = self._stack.parameters, self._known[run]
+        first, second = ([own[run] for own in moments] for moments in self._moments)
+        adam(
+            [own.detach()[run] for own in learned],
+            [grad[run] for grad in grads],
+            first,
+            second,
+            [],
+            [torch.full((), float(made), device=own.device) for own in learned],
+            fused=True,
+            grad_scale=scale,
+            decoupled_weight_decay=self._training.optimiser == "adamw",
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate * factor,
+            weight_decay=self._training.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.linalg
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.linear_model import Ridge as Reference
 
+from harness import regressions
 from harness.closed import Logistic, Ridge
 from harness.features import Array, Features, Frames, Pooled
 from harness.heads import Head, Outputs, Problem, Sample, Score
+from harness.regressions import NotConverged
 from harness.types import Class, Slots, Tags, Target, Trials, Value
 
 Doubles = npt.NDArray[np.float64]
@@ -141,13 +142,27 @@ def test_a_slot_with_one_class_in_training_is_always_answered_so() -> None:
 
 
 def test_a_fit_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def impatient(**settings: Any) -> Any:
-        return LogisticRegression(**{**settings, "max_iter": 1})
-
-    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", impatient)
+    monkeypatch.setattr("harness.regressions._HALVINGS", -1)
     x = noise()
-    with pytest.raises(ConvergenceWarning):
+    with pytest.raises(NotConverged):
         Logistic().fit(problem(Class(LABELS[:3]), x, classes(x, 3)), {"C": 10.0})
+
+
+@pytest.mark.parametrize("room", [1, 2 * 90 * 6, 2**20])
+def test_problems_are_solved_in_parts_where_there_is_no_room_for_all(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.closed._TOGETHER", {"cpu": room})
+    monkeypatch.setattr("harness.regressions.TOLERANCE", 1e-10)
+    spy = Mock(wraps=regressions.solve)
+    monkeypatch.setattr("harness.regressions.solve", spy)
+    tasks = [problem(Class(LABELS[:3]), noise(seed=i), classes(noise(seed=i), 3)) for i in range(5)]
+    tried = list(Logistic((1.0,)).search(tasks))
+    assert [len(call.args[1]) for call in spy.call_args_list] == {1: [1] * 5, 2**20: [5]}.get(room, [2, 2, 1])
+    assert [each.problem for each in tried] == list(range(5))
+    for each, task in zip(tried, tasks, strict=True):
+        out, alone = (fitted.outputs(task.valid) for fitted in (each.fitted, Logistic().fit(task, {"C": 1.0})))
+        np.testing.assert_allclose(out, alone, rtol=1e-5, atol=1e-6)
 
 
 # Ridge regression.
@@ -245,8 +260,8 @@ def test_ridge_tries_every_strength_by_one_decomposition(
     spy = Mock(wraps=scipy.linalg.eigh)
     monkeypatch.setattr("scipy.linalg.eigh", spy)
     x = noise(clips, width)
-    tried = list(Ridge().search(problem(Value(), x, x[:, 0].astype(np.float32))))
-    assert [setting for setting, *_ in tried] == [{"alpha": 10.0**i} for i in range(-2, 5)]
+    tried = list(Ridge().search([problem(Value(), x, x[:, 0].astype(np.float32))]))
+    assert [each.setting for each in tried] == [{"alpha": 10.0**i} for i in range(-2, 5)]
     assert [call.args[0].shape for call in spy.call_args_list] == [(size, size)]
 
 
@@ -281,7 +296,7 @@ def targets(target: Target, x: Doubles) -> npt.NDArray[Any]:
 def test_a_search_tries_what_a_fit_gives(head: Head, setting: Mapping[str, Any], target: Target) -> None:
     x = noise()
     task = problem(target, x, targets(target, x))
-    *_, last = head.search(task)
+    *_, last = head.search([task])
     assert last.setting == setting
     out = last.fitted.outputs(task.valid)
     np.testing.assert_array_equal(out, head.fit(task, setting).outputs(task.valid))
@@ -292,8 +307,8 @@ def test_a_search_tries_what_a_fit_gives(head: Head, setting: Mapping[str, Any],
 def test_a_narrowed_head_tries_that_one_setting(head: Head, setting: Mapping[str, Any], target: Target) -> None:
     x = noise()
     task = problem(target, x, targets(target, x))
-    *_, last = head.search(task)
-    (alone,) = head.narrowed({"layer": "7", **setting}).search(task)
+    *_, last = head.search([task])
+    (alone,) = head.narrowed({"layer": "7", **setting}).search([task])
     assert (alone.setting, alone.score) == (setting, last.score)
 
 

@@ -738,6 +738,60 @@ def test_a_killed_run_continues_and_ends_with_the_same_numbers(folders: Folders,
     assert one == other
 
 
+#: What a result file tells of the hour and of how long things took.
+TIMES = {"created", "seconds", "clips_per_second", "times_real_time", "fit_seconds"}
+#: Where a process that fits kills itself: in the third step of a training, or of a regression.
+DEADLY = """
+import os, signal
+from harness import regressions, training
+from harness.cli import main
+steps = []
+def step(real):
+    def deadly(*given):
+        steps.append(None)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given)
+    return deadly
+training.Descent.step = step(training.Descent.step)
+regressions._direction = step(regressions._direction)
+main()
+"""
+
+
+@pytest.mark.parametrize("protocol", ["default", "superb"])
+def test_a_killed_fit_leaves_no_result(protocol: str, folders: Folders, toys: Path, tmp_path: Path) -> None:
+    given = {**folders, "protocol": protocol, "limit": "60"}
+    command = [sys.executable, "-c", DEADLY, "run", "--upstream", "mel", "--task", "toy:right"]
+    killed = subprocess.run(
+        [*command, *(word for name, value in given.items() for word in (f"--{name}", value))],
+        env={**os.environ, "PYTHONPATH": str(toys), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not list(Path(folders["results"]).glob("*"))
+    again = harness.run("mel", "toy:right", protocol=protocol, limit=60, **folders)
+    whole = harness.run(
+        "mel", "toy:right", protocol=protocol, limit=60, **{**folders, "results": str(tmp_path / "whole")}
+    )
+    assert again.cost["clips_encoded"] == 0
+    assert (again.score, again.folds, again.candidates) == (whole.score, whole.folds, whole.candidates)
+
+
+@pytest.mark.parametrize("protocol", ["default", "superb", "hear", "arch", "evar"])
+def test_the_same_seed_gives_the_same_file_bit_for_bit_but_for_times(
+    protocol: str, folders: Folders, tmp_path: Path
+) -> None:
+    texts = []
+    for name in ("one", "other"):
+        places = {place: str(tmp_path / name / place) for place in ("store", "results")}
+        harness.run("mel", "toy:right", protocol=protocol, limit=60, **{**folders, **places})
+        (path,) = (tmp_path / name / "results").iterdir()
+        texts.append(path.read_text(encoding="utf-8").splitlines())
+    differ = [one for one, other in zip(*texts, strict=True) if one != other]
+    assert {line.split('"')[1] for line in differ} <= TIMES
+
+
 def test_one_thread_and_two_give_the_same_score(folders: Folders) -> None:
     one, two = (
         harness.run(

@@ -177,8 +177,8 @@ def test_no_temperature_makes_votes_infinite(temperature: float) -> None:
 def test_neighbours_are_looked_for_once_for_all_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     spy = Mock(wraps=neighbours._first)
     monkeypatch.setattr(neighbours, "_first", spy)
-    tried = list(KNN(temperatures=(0.07, 1.0)).search(problem(ABC, noise(), draws(90, 3))))
-    assert [tuple(setting.values()) for setting, *_ in tried] == [(k, t) for k in (1, 3, 10, 30) for t in (0.07, 1.0)]
+    tried = list(KNN(temperatures=(0.07, 1.0)).search([problem(ABC, noise(), draws(90, 3))]))
+    assert [tuple(each.setting.values()) for each in tried] == [(k, t) for k in (1, 3, 10, 30) for t in (0.07, 1.0)]
     assert spy.call_count == 1
 
 
@@ -249,7 +249,7 @@ CASES = [
 @pytest.mark.parametrize(("head", "setting", "target"), CASES)
 def test_a_search_tries_what_a_fit_gives(head: Head, setting: Mapping[str, Any], target: Target) -> None:
     task = problem(target, noise(), draws(90, 3))
-    *_, last = head.search(task)
+    *_, last = head.search([task])
     assert last.setting == setting
     out = head.fit(task, setting).outputs(task.valid)
     np.testing.assert_array_equal(last.fitted.outputs(task.valid), out)
@@ -259,8 +259,8 @@ def test_a_search_tries_what_a_fit_gives(head: Head, setting: Mapping[str, Any],
 @pytest.mark.parametrize(("head", "setting", "target"), CASES)
 def test_a_narrowed_head_tries_that_one_setting(head: Head, setting: Mapping[str, Any], target: Target) -> None:
     task = problem(target, noise(), draws(90, 3))
-    *_, last = head.search(task)
-    (alone,) = head.narrowed({"layer": "7", **setting}).search(task)
+    *_, last = head.search([task])
+    (alone,) = head.narrowed({"layer": "7", **setting}).search([task])
     assert (alone.setting, alone.score) == (setting, last.score)
 
 
@@ -275,4 +275,4 @@ def test_features_are_left_as_they_are(head: Head, setting: Mapping[str, Any], t
 @pytest.mark.parametrize("head", [KNN(), NearestMean()])
 def test_another_kind_of_target_is_no_target(head: Head) -> None:
     with pytest.raises(TypeError, match="Trials"):
-        list(head.search(problem(Trials(), noise(), draws(90, 3))))
+        list(head.search([problem(Trials(), noise(), draws(90, 3))]))

@@ -1,6 +1,5 @@
 """A stack computes for every fit what torch's own modules compute for it by itself, gradients and all, in float64."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +18,8 @@ from harness.networks import LastAxisNorm, Probe, SpeakerLinear, build
 from harness.stacks import Noise, Own, Stack, linear, pooled, run, speaker_losses
 from harness.trained import Trained
 from harness.types import Class, Events, Slots, Tags, Target, Trials, Value
+
+from plain import alike, margin_loss, plain_loss
 
 Doubles = npt.NDArray[np.float64]
 
@@ -221,17 +222,6 @@ def test_a_module_that_is_not_known_is_not_guessed(compute: Callable[..., Tensor
 # Speakers.
 
 
-def margin_loss(head: SpeakerLinear, x: Tensor, y: Tensor) -> Tensor:
-    """s=30, m=0.4: -log of exp(s(cos_y - m)) over itself and the others' exp(s cos_j), averaged over clips."""
-    losses = []
-    for row, right in zip(head.embed(x), y.tolist(), strict=True):
-        cosines = head.speakers.weight @ row / row.norm() / head.speakers.weight.norm(dim=1)
-        others = sum((30 * cosine).exp() for j, cosine in enumerate(cosines) if j != right)
-        mine = (30 * (cosines[right] - 0.4)).exp()
-        losses.append(-(mine / (mine + others)).log())
-    return torch.stack(losses).mean()
-
-
 def speakers(fits: int, count: int = 3) -> list[nn.Module]:
     return many(lambda: SpeakerLinear(WIDTH, count), fits)
 
@@ -307,43 +297,6 @@ def test_dropout_drops_the_share_of_its_module() -> None:
 
 
 # Whole probes.
-
-
-class Dropped(nn.Module):
-    """Dropout that draws as a fit of one seed does."""
-
-    def __init__(self, share: float, noise: Noise) -> None:
-        super().__init__()
-        self.share, self.noise = share, noise
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.noise.drop(x.T[None].contiguous(), self.share)[0].T
-
-
-def alike(probe: nn.Module, seed: int) -> Any:
-    """A copy whose dropout draws as a fit of that seed does."""
-    twin, noise = copy.deepcopy(probe), Noise([seed], "cpu")
-    for module in list(twin.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.Dropout):
-                setattr(module, name, Dropped(child.p, noise))
-    return twin
-
-
-def plain_loss(probe: Probe, target: Target, x: Tensor, mask: Tensor | None, y: Tensor) -> Tensor:
-    """The loss as torch's own functions give it."""
-    if isinstance(probe.head, SpeakerLinear):
-        return margin_loss(probe.head, probe.interface(x, mask), y)
-    out = probe(x, mask)
-    match target:
-        case Slots(labels=labels):
-            parts = zip(out.split([len(names) for names in labels], dim=1), y.T, strict=True)
-            return torch.stack([functional.cross_entropy(*part) for part in parts]).sum()
-        case Tags() | Events():
-            return functional.binary_cross_entropy_with_logits(out, y)
-        case Value():
-            return functional.mse_loss(out[:, 0], y)
-    return functional.cross_entropy(out, y)
 
 
 def answers(target: Target, *shape: int) -> Tensor:
@@ -479,7 +432,7 @@ def test_those_that_are_kept_go_on_as_they_would_have_and_the_others_stay(kept: 
 @pytest.mark.parametrize("streams", [1, 3])
 def test_a_fit_that_is_broken_breaks_no_other(streams: int) -> None:
     (stack, probes), (other, _) = hear(3), hear(3)
-    probes[1].interface.join.logits.data.fill_(math.nan)
+    probes[1].get_parameter("interface.join.logits").data.fill_(math.nan)
     x = drawn(streams, EXAMPLES, LAYERS, WIDTH)
     y = torch.arange(EXAMPLES).expand(streams, -1) % 3
     broken, whole = (each.losses(TARGETS["class"], x, None, y) for each in (stack, other))

@@ -1,8 +1,8 @@
 """Training by steps is what it would be if it were written out: plans, schedules, optimisers, looks, left-out steps."""
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,13 @@ from harness.catalogue import (
     SUPERB_TRAINING,
     XARES_TRAINING,
 )
-from harness.training import Training, descend
+from harness.course import Course, Fed, Fit, Lesson, Stream
+from harness.features import Pooled
+from harness.heads import Outputs, Problem, Sample, Score
+from harness.networks import Probe, build
+from harness.stacks import Stack
+from harness.training import Descent, Training
+from harness.types import Class, Value
 
 Doubles = npt.NDArray[np.float64]
 Schedule = Literal["constant", "cosine to a tenth", "warm-up and down", "warm-up and down, early"]
@@ -171,94 +177,132 @@ def test_without_a_schedule_the_rate_stays() -> None:
 # Clips, step by step.
 
 
-class Witness:
-    """A loss that remembers which clips it was asked for, and whether the probe was learning."""
-
-    def __init__(self) -> None:
-        self.probe = nn.Linear(1, 1)
-        self.seen: list[list[int]] = []
-        self.learning: list[bool] = []
-
-    def loss(self, rows: Tensor) -> Tensor:
-        self.seen.append(rows.tolist())
-        self.learning.append(self.probe.training)
-        out: Tensor = self.probe(torch.ones(1, 1)).sum()
-        return out
-
-    def run(self, training: Training, clips: int = CLIPS, seed: int = 0) -> list[int]:
-        return list(descend(self.probe, self.loss, training, 0.05, clips=clips, seed=seed))
+def batches(training: Training, clips: int = CLIPS, seed: int = 0) -> list[list[int]]:
+    """The clips of every step of a training."""
+    steps = training.plan(clips).steps
+    return [rows.tolist() for rows in islice(training.batches(clips, seed), steps)]
 
 
 @pytest.mark.parametrize("clips", [1, 2, 8, 9, 10, 16, 17, 18, 25])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_every_epoch_sees_every_clip_once(clips: int, shuffle: bool) -> None:
-    witness, training = Witness(), recipe(shuffle=shuffle)
-    witness.run(training, clips)
-    per_epoch = training.plan(clips).per_epoch
+    training = recipe(shuffle=shuffle)
+    seen, per_epoch = batches(training, clips), training.plan(clips).per_epoch
+    assert len(seen) == 4 * per_epoch
     for epoch in range(4):
-        batches = witness.seen[epoch * per_epoch : (epoch + 1) * per_epoch]
-        assert sorted(i for rows in batches for i in rows) == list(range(clips))
+        some = seen[epoch * per_epoch : (epoch + 1) * per_epoch]
+        assert sorted(i for rows in some for i in rows) == list(range(clips))
 
 
 @pytest.mark.parametrize(
     ("clips", "sizes"), [(24, [8, 8, 8]), (23, [8, 8, 7]), (18, [8, 8, 2]), (25, [8, 8, 9]), (9, [9]), (3, [3])]
 )
 def test_a_batch_is_full_or_the_last_and_none_is_of_one_clip(clips: int, sizes: list[int]) -> None:
-    witness = Witness()
-    witness.run(recipe(epochs=2), clips)
-    assert [len(rows) for rows in witness.seen] == 2 * sizes
+    assert [len(rows) for rows in batches(recipe(epochs=2), clips)] == 2 * sizes
 
 
 def test_without_shuffling_the_order_stays() -> None:
-    witness = Witness()
-    witness.run(recipe(shuffle=False))
-    assert witness.seen == 4 * [list(range(8)), list(range(8, 16)), list(range(16, 21))]
+    assert batches(recipe(shuffle=False)) == 4 * [list(range(8)), list(range(8, 16)), list(range(16, 21))]
 
 
 def test_every_epoch_is_shuffled_anew_by_the_seed() -> None:
-    one, same, other = Witness(), Witness(), Witness()
-    for witness, seed in ((one, 3), (same, 3), (other, 4)):
-        witness.run(recipe(batch=30), seed=seed)
-    assert one.seen == same.seen
-    assert len({tuple(rows) for rows in one.seen + other.seen}) == 8
-    assert list(range(CLIPS)) not in one.seen
+    one, same, other = (batches(recipe(batch=30), seed=seed) for seed in (3, 3, 4))
+    assert one == same
+    assert len({tuple(rows) for rows in one + other}) == 8
+    assert list(range(CLIPS)) not in one
+
+
+def unjudged(outputs: Outputs) -> Score:
+    raise AssertionError("a course is looked at, it does not judge")
+
+
+def course(training: Training, network: str = "arch-linear", seeds: Sequence[int] = (0,)) -> Course:
+    """Fits to three classes, one for each seed."""
+    x = Pooled(np.random.default_rng(2).normal(0, 1, (CLIPS, 1, WIDTH)).astype(np.float32))
+    sample = Sample(x, np.arange(CLIPS) % 3)
+    fits = []
+    for number, seed in enumerate(seeds):
+        problem = Problem(Class(("a", "b", "c")), sample, x, unjudged, seed=seed)
+        fits.append(Fit(number, 0, Lesson(problem), {"rate": 0.05}))
+    return Course(network, training, fits)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The clips that every stream of a course was asked for."""
+    rows_of_each: list[list[int]] = []
+    of = Stream.of
+
+    def witness(self: Stream, rows: Tensor) -> Fed:
+        rows_of_each.append(rows.tolist())
+        return of(self, rows)
+
+    monkeypatch.setattr(Stream, "of", witness)
+    return rows_of_each
+
+
+def test_a_course_sees_the_clips_of_its_training_step_by_step(seen: list[list[int]]) -> None:
+    for _ in course(recipe(), seeds=(5,)).looks():
+        pass
+    assert seen == batches(recipe(), seed=5)
+
+
+def test_every_fit_of_a_course_sees_the_clips_of_its_own_seed(seen: list[list[int]]) -> None:
+    for _ in course(recipe(), seeds=(5, 6)).looks():
+        pass
+    assert (seen[::2], seen[1::2]) == (batches(recipe(), seed=5), batches(recipe(), seed=6))
 
 
 @pytest.mark.parametrize("training", [recipe(), recipe(checks=5), recipe(steps=7), recipe(least_steps=20, checks=3)])
-def test_it_stops_for_every_look_and_ends_with_the_last(training: Training) -> None:
-    witness, plan = Witness(), training.plan(CLIPS)
-    looks = []
-    for step in descend(witness.probe, witness.loss, training, 0.05, clips=CLIPS, seed=0):
-        assert len(witness.seen) == step
+def test_it_stops_for_every_look_and_ends_with_the_last(training: Training, seen: list[list[int]]) -> None:
+    plan, looks = training.plan(CLIPS), []
+    for step in course(training).looks():
+        assert len(seen) == step
         looks.append(step)
     assert tuple(looks) == plan.checks
-    assert len(witness.seen) == plan.steps
+    assert len(seen) == plan.steps
+
+
+def state(probe: Probe) -> dict[str, Tensor]:
+    return {name: own.clone() for name, own in probe.state_dict().items()}
 
 
 def test_a_look_in_evaluation_mode_does_not_stop_the_learning() -> None:
-    witness = Witness()
-    for _ in descend(witness.probe, witness.loss, recipe(), 0.05, clips=CLIPS, seed=0):
-        witness.probe.eval()
-    assert all(witness.learning)
+    """Dropout would be out of step, and the answers be others."""
+    one, other = (course(recipe(), "arch-nonlinear") for _ in range(2))
+    for _ in one.looks():
+        one.probes[0].eval()
+    for _ in other.looks():
+        pass
+    expected = state(other.probes[0])
+    assert all(torch.equal(own, expected[name]) for name, own in state(one.probes[0]).items())
+
+
+def test_the_global_generator_is_not_drawn_from() -> None:
+    before = torch.get_rng_state()
+    for _ in course(recipe(), "arch-nonlinear").looks():
+        pass
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 # Optimisers, written out in float64.
 
 RNG = np.random.default_rng(8)
 X, Y = RNG.normal(0, 1, (CLIPS, WIDTH)), RNG.normal(0, 3, CLIPS)
-BEGIN = RNG.normal(0, 1, WIDTH)
+BEGIN = RNG.normal(0, 1, WIDTH + 1)  # the last is the intercept
+ONES = np.concatenate([X, np.ones((CLIPS, 1))], axis=1)
 
 
 def gradient(w: Doubles, rows: list[int]) -> Doubles:
     """Of the mean squared error of a linear regression."""
-    out: Doubles = 2 * X[rows].T @ (X[rows] @ w - Y[rows]) / len(rows)
+    out: Doubles = 2 * ONES[rows].T @ (ONES[rows] @ w - Y[rows]) / len(rows)
     return out
 
 
-def written_out(training: Training, *, broken: tuple[int, ...] = ()) -> Doubles:
+def written_out(training: Training, *, rate: float = 0.05, broken: Sequence[int] = ()) -> Doubles:
     """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019) on clips in order; broken steps are left out."""
     plan = training.plan(CLIPS)
-    w, m, v, made = BEGIN.copy(), np.zeros(WIDTH), np.zeros(WIDTH), 0
+    w, m, v, made = BEGIN.copy(), np.zeros(WIDTH + 1), np.zeros(WIDTH + 1), 0
     for step in range(plan.steps):
         if step in broken:
             continue
@@ -266,36 +310,61 @@ def written_out(training: Training, *, broken: tuple[int, ...] = ()) -> Doubles:
         g = gradient(w, list(range(at, min(at + training.batch, CLIPS))))
         if training.clip is not None:
             g *= min(1.0, training.clip / np.sqrt((g**2).sum()))
-        rate = training.rates[0] * training.factor(step, plan)
+        here = rate * training.factor(step, plan)
         if training.optimiser == "adamw":
-            w = w - rate * training.weight_decay * w
+            w = w - here * training.weight_decay * w
         else:
             g = g + training.weight_decay * w
         made += 1
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-        w = w - rate * (m / (1 - 0.9**made)) / (np.sqrt(v / (1 - 0.999**made)) + 1e-8)
+        w = w - here * (m / (1 - 0.9**made)) / (np.sqrt(v / (1 - 0.999**made)) + 1e-8)
     return w
 
 
-def trained(training: Training, *, broken: tuple[int, ...] = (), by: float = math.nan) -> tuple[Doubles, list[Doubles]]:
-    """The same by :func:`descend`: the weights in the end, and before every step."""
-    probe = nn.Linear(WIDTH, 1, bias=False)
-    probe.weight.data = torch.from_numpy(BEGIN[None]).float()
-    x, y = torch.from_numpy(X).float(), torch.from_numpy(Y).float()
-    before: list[Doubles] = []
+class Trial:
+    """The same by a :class:`Descent`: linear regressions side by side, and their weights before every step."""
 
-    def weights() -> Doubles:
-        out: Doubles = probe.weight.detach().double().numpy()[0].copy()
-        return out
+    def __init__(
+        self,
+        training: Training,
+        rates: Sequence[float] = (0.05,),
+        broken: Mapping[int, Sequence[int]] | None = None,
+        *,
+        by: float = math.nan,
+    ) -> None:
+        """The losses of a fit in its ``broken`` steps are multiplied with ``by``."""
+        probes = [build("arch-linear", (1, WIDTH), 1, ("one", "mean"), {}) for _ in rates]
+        for probe in probes:
+            probe.get_parameter("head.weight").data = torch.from_numpy(BEGIN[None, :WIDTH]).float()
+            probe.get_parameter("head.bias").data = torch.from_numpy(BEGIN[WIDTH:]).float()
+        self.probes, self.stack = probes, Stack(probes, [0] * len(rates), "cpu")
+        self.descent = Descent(self.stack, training, rates)
+        self.training, self.by = training, by
+        self.broken = [(broken or {}).get(i, ()) for i in range(len(rates))]
+        self.before: list[list[Doubles]] = []
 
-    def loss(rows: Tensor) -> Tensor:
-        before.append(weights())
-        error: Tensor = (probe(x[rows])[:, 0] - y[rows]).square().mean()
-        return error * by if len(before) - 1 in broken else error
+    def weights(self) -> list[Doubles]:
+        both = [[probe.get_parameter(f"head.{name}").detach() for name in ("weight", "bias")] for probe in self.probes]
+        return [torch.cat([own.flatten() for own in each]).double().numpy() for each in both]
 
-    for _ in descend(probe, loss, training, training.rates[0], clips=CLIPS, seed=0):
-        pass
-    return weights(), before
+    def losses(self, rows: Tensor) -> Tensor:
+        x, y = torch.from_numpy(X).float(), torch.from_numpy(Y).float()
+        return self.stack.losses(Value(), x[rows][None, :, None], None, y[rows][None])
+
+    def step(self, step: int, rows: Tensor) -> None:
+        self.before.append(self.weights())
+        factors = torch.tensor([self.by if step in broken else 1.0 for broken in self.broken])
+        self.descent.step(self.losses(rows) * factors, self.training.factor(step, self.training.plan(CLIPS)))
+
+    def run(self) -> "Trial":
+        plan = self.training.plan(CLIPS)
+        for step, rows in enumerate(islice(self.training.batches(CLIPS, 0), plan.steps)):
+            self.step(step, rows)
+        return self
+
+
+def near(found: Doubles, expected: Doubles) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine to a tenth", "warm-up and down", "warm-up and down, early"])
@@ -307,7 +376,9 @@ def test_a_training_is_the_loop_written_out(
     training = recipe(
         optimiser=optimiser, weight_decay=weight_decay, clip=clip, schedule=schedule, epochs=10, shuffle=False
     )
-    np.testing.assert_allclose(trained(training)[0], written_out(training), rtol=1e-4, atol=1e-5)
+    rates = (0.05, 0.01, 0.2, 0.05)
+    for rate, found in zip(rates, Trial(training, rates).run().weights(), strict=True):
+        near(found, written_out(training, rate=rate))
 
 
 def test_weight_decay_clipping_and_the_kind_of_optimiser_all_matter() -> None:
@@ -322,25 +393,49 @@ def test_weight_decay_clipping_and_the_kind_of_optimiser_all_matter() -> None:
 
 @pytest.mark.parametrize("by", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("clip", [None, 1.0])
-def test_a_step_without_a_finite_gradient_is_left_out(by: float, clip: float | None) -> None:
-    training, broken = recipe(clip=clip, shuffle=False), (0, 4, 5)
-    found, before = trained(training, broken=broken, by=by)
+@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
+def test_a_step_without_a_finite_gradient_is_left_out(
+    optimiser: Literal["adam", "adamw"], by: float, clip: float | None
+) -> None:
+    training, broken = recipe(optimiser=optimiser, weight_decay=0.1, clip=clip, shuffle=False), (0, 4, 5)
+    trial = Trial(training, broken={0: broken}, by=by).run()
+    (found,), before = trial.weights(), [own for (own,) in trial.before]
     for step in broken:
         np.testing.assert_array_equal(before[step], before[step + 1])
     assert not np.array_equal(before[1], before[2])
-    np.testing.assert_allclose(found, written_out(training, broken=broken), rtol=1e-4, atol=1e-5)
+    near(found, written_out(training, broken=broken))
 
 
-def test_one_weight_without_a_finite_gradient_holds_all_back() -> None:
-    probe = nn.Linear(2, 1)
-    before = [parameter.clone() for parameter in probe.parameters()]
-    x = torch.tensor([[1.0, math.inf]])
-    list(descend(probe, lambda rows: probe(x).sum(), recipe(steps=3), 0.05, clips=CLIPS, seed=0))
-    assert all(torch.equal(*pair) for pair in zip(probe.parameters(), before, strict=True))
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_each_fit_leaves_out_steps_of_its_own(clip: float | None) -> None:
+    training, broken = recipe(shuffle=False, clip=clip), {0: (0, 4, 5), 2: (1,)}
+    for i, found in enumerate(Trial(training, [0.05] * 3, broken).run().weights()):
+        near(found, written_out(training, broken=broken.get(i, ())))
 
 
-def test_the_global_generator_is_not_drawn_from() -> None:
-    witness = Witness()
-    state = torch.get_rng_state()
-    witness.run(recipe())
-    assert torch.equal(torch.get_rng_state(), state)
+def test_one_weight_without_a_finite_gradient_holds_all_of_its_fit_back() -> None:
+    trial = Trial(recipe(), rates=(0.05, 0.05))
+    before, factors = trial.weights(), torch.tensor([[1.0, math.inf, 1, 1], [1, 1, 1, 1]])
+    weight, bias = trial.stack.parameters
+    for _ in range(3):
+        trial.descent.step((weight.flatten(1) * factors).sum(1) + bias.flatten(), 1.0)
+    held, moved = trial.weights()
+    np.testing.assert_array_equal(held, before[0])
+    assert (moved < before[1]).all()
+
+
+@pytest.mark.parametrize("kept", [(True, False, True), (False, True, False), (True, True, True)])
+def test_those_that_are_kept_go_down_as_they_would_have_and_the_others_end(kept: Sequence[bool]) -> None:
+    training, rates, broken = recipe(shuffle=False, epochs=10, clip=1.0), (0.05, 0.01, 0.2), {0: (2,), 1: (9,)}
+    trial, steps = Trial(training, rates, broken), training.plan(CLIPS).steps
+    for step, rows in enumerate(islice(training.batches(CLIPS, 0), steps)):
+        if step == 8:
+            ended = trial.weights()
+            trial.descent.keep(kept)
+            trial.broken = [each for each, stays in zip(trial.broken, kept, strict=True) if stays]
+        trial.step(step, rows)
+    for i, found in enumerate(trial.weights()):
+        if kept[i]:
+            near(found, written_out(training, rate=rates[i], broken=broken.get(i, ())))
+        else:
+            np.testing.assert_array_equal(found, ended[i])
