@@ -28,8 +28,10 @@ app = typer.Typer(
 data_app = typer.Typer(help="Fetch, verify and find the data of tasks.", no_args_is_help=True)
 check_app = typer.Typer(help="Examine upstreams and tasks.", no_args_is_help=True)
 leaderboard_app = typer.Typer(help="Render results.", no_args_is_help=True)
+results_app = typer.Typer(help="List, show and export results.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(check_app, name="check")
+app.add_typer(results_app, name="results")
 app.add_typer(leaderboard_app, name="leaderboard")
 
 INTERRUPTED = 130
@@ -45,6 +47,16 @@ class Kind(StrEnum):
     interfaces = "interfaces"
     heads = "heads"
     protocols = "protocols"
+
+
+class Form(StrEnum):
+    """How a table is written."""
+
+    terminal = "terminal"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
 
 
 Upstreams = Annotated[
@@ -69,6 +81,9 @@ AnyView = Annotated[str | None, typer.Option("--view", help="mean, mean-std or f
 Protocols = Annotated[str, typer.Option("--protocol", help="See `harness list protocols`.")]
 Head = Annotated[str | None, typer.Option("--head", help="Instead of the protocol's: `harness list heads`.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", help="Train random heads so many times, not the protocol's.")]
+Filter = Annotated[list[str], typer.Option(help="Only this; repeats.")]
+Format = Annotated[Form, typer.Option("--format", help="How the table is printed.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write to this file instead: .md, .csv, .json or .tex.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
@@ -252,10 +267,7 @@ def info(
         from harness.tasklist import storage
 
         facts |= storage(load_task(name), upstream, view)
-    width = max(map(len, facts))
-    for fact, value in facts.items():
-        if value not in ("", None):
-            print(f"{fact:<{width}}  {value}")
+    show.facts(facts)
 
 
 @data_app.command("path")
@@ -354,11 +366,89 @@ def leaderboard_build(
     ),
 ) -> None:
     """Render results as one self-contained page, Markdown and CSV."""
+    from harness.compare import pairwise
     from harness.leaderboard.page import build
     from harness.results import read_all
 
-    for path in build(read_all(results), out):
+    found = read_all(results)
+    for path in build(found, out, pairwise(found, results)):
         print(path)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="An upstream, as results show it.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    results: Results = Path("results"),
+    task: Filter = [],
+    protocol: Filter = [],
+    form: Format = Form.terminal,
+    out: Out = None,
+) -> None:
+    """Say on which tasks two upstreams differ, by how much, how surely, and what each costs."""
+    from harness import sheets
+    from harness.compare import compare as compared
+    from harness.results import chosen
+
+    found = compared(chosen(results, {"task": task, "protocol": protocol}), a, b, results)
+    show.tables([sheets.of_comparison(found)], form.value, out)
+
+
+@results_app.command("ls")
+def results_ls(
+    results: Results = Path("results"),
+    upstream: Filter = [],
+    task: Filter = [],
+    protocol: Filter = [],
+    form: Format = Form.terminal,
+    out: Out = None,
+) -> None:
+    """List results, one line each."""
+    from harness import sheets
+    from harness.results import chosen
+
+    found = chosen(results, {"upstream": upstream, "task": task, "protocol": protocol})
+    show.tables([sheets.of_results(found)], form.value, out)
+
+
+@results_app.command("show")
+def results_show(
+    key: Annotated[str, typer.Argument(help="The beginning of a result's key, as `harness results ls` lists it.")],
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Show everything about one result, and whether its answers give its score."""
+    from dataclasses import asdict
+
+    from harness import sheets
+    from harness.compare import kept_answers
+    from harness.results import by_key
+
+    result = by_key(results, key)
+    kept = kept_answers(result, results)
+    if as_json:
+        print(json.dumps({**asdict(result), "answers_agree": kept is not None}, indent=1))
+        return
+    agree = "kept; they give this score" if kept else f"not in {results}: the score cannot be made again from here"
+    show.facts({**sheets.facts(result), "answers": agree})
+
+
+@results_app.command("export")
+def results_export(
+    results: Results = Path("results"),
+    upstream: Filter = [],
+    task: Filter = [],
+    protocol: Filter = [],
+    form: Format = Form.terminal,
+    out: Out = None,
+) -> None:
+    """Write a table for each protocol: upstreams by tasks, the best bold, what ties with it underlined."""
+    from harness.compare import pairwise
+    from harness.leaderboard.overview import overviews
+    from harness.results import chosen
+
+    found = chosen(results, {"upstream": upstream, "task": task, "protocol": protocol})
+    show.tables(overviews(found, pairwise(found, results)), form.value, out)
 
 
 def parse_size(text: str) -> float:

@@ -3,8 +3,9 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,14 @@ import typer
 
 from harness.errors import NotApplicable, UserError, choices
 from harness.events import Event, Report
+from harness.files import write_atomically
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from harness.experiment import Experiment, Inapplicable
+    from harness.export import Sheet
     from harness.finding import Finding
     from harness.types import Result
 
@@ -83,6 +87,37 @@ def _of_several_kinds(name: str, kinds: Sequence[str]) -> dict[str, Any]:
     first, *others = facts
     marked = {f"{kind}: {fact}": value for kind in others for fact, value in facts[kind].items() if fact != "name"}
     return facts[first] | marked
+
+
+def facts(told: Mapping[str, Any]) -> None:
+    """Print facts, each on a line of its own, but for those that say nothing."""
+    width = max(map(len, told))
+    for name, value in told.items():
+        if value not in ("", None):
+            typer.echo(f"{name:<{width}}  {value}")
+
+
+def tables(sheets: "Sequence[Sheet]", form: str, out: Path | None) -> None:
+    """Print tables in one of the forms of :mod:`harness.export` or for the terminal, or write them to a file.
+
+    Raises:
+        UserError: the file's name ends like none of the forms, or it cannot be written.
+    """
+    from harness.export import FORMS, SUFFIXES
+
+    if out is not None:
+        if out.suffix not in SUFFIXES:
+            raise UserError(f"{out.name!r} ends with none of {', '.join(SUFFIXES)}: the ending says how it is written")
+        try:
+            write_atomically(out, FORMS[SUFFIXES[out.suffix]](sheets).encode())
+        except OSError as error:
+            raise UserError(f"{out} cannot be written ({error.strerror}): choose another file with --out") from error
+        typer.echo(out)
+    elif form in FORMS:
+        typer.echo(FORMS[form](sheets), nl=False)
+    else:
+        for sheet in sheets:
+            _table(sheet)
 
 
 def models() -> str:
@@ -164,7 +199,6 @@ def reporting(as_json: bool) -> Iterator[Report]:
 def results(outcomes: "Sequence[Result | Inapplicable]") -> None:
     """Show a table of results."""
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -180,9 +214,41 @@ def results(outcomes: "Sequence[Result | Inapplicable]") -> None:
         marks = ", ".join([*result.badges, *result.deviations])
         cells = (result.task, result.upstream, result.metric, *describe_score(result), layers, marks)
         table.add_row(*map(escape, cells))
-    # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    _console().print(table)
+
+
+def _table(sheet: "Sheet") -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from harness.export import Cell, mark, plain
+
+    def text(cell: Cell) -> str:
+        style = " ".join(name for name, on in (("bold", cell.bold), ("underline", cell.underlined)) if on)
+        told = f"[{style}]{escape(plain(cell.text))}[/]" if style else escape(plain(cell.text))
+        marks = "".join(f" ({','.join(map(mark, cell.footnotes))})" if cell.footnotes else "")
+        return " ".join(filter(None, [told, escape(plain(cell.rest))])) + marks
+
+    table = Table(title=escape(plain(sheet.title)), title_justify="left", box=box.SIMPLE)
+    for column in sheet.columns:
+        heading = ", ".join(filter(None, [column.name, column.unit]))
+        table.add_column(escape(plain(heading)), justify="right" if column.number else "left")
+    for row in sheet.rows:
+        table.add_row(*map(text, row))
+    console = _console()
     console.print(table)
+    for i, note in enumerate(sheet.footnotes):
+        console.print(escape(f"({mark(i)}) {plain(note)}"))
+    for note in sheet.notes:
+        console.print(escape(plain(note)))
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
+    return Console(highlight=False) if sys.stdout.isatty() else Console(width=160, highlight=False)
 
 
 def _bars(progress: "Progress") -> Callable[[Event], None]:
