@@ -43,7 +43,7 @@ def task(variant: str) -> Task:
         folding="sessions in turn, another of which chooses (SUPERB draws a fifth of the training clips for that, with "
         "the same speakers)",
         benchmarks=MappingProxyType({"SUPERB": None}),
-        published=MappingProxyType({"superb": {"steps": 30_000}}),
+        published=MappingProxyType({"superb": {"steps": 30_000, "checks": 30}}),
     )
 
 

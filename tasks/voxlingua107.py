@@ -48,7 +48,7 @@ def task(variant: str) -> Task:
 
 
 def _list_clips(folder: Path) -> list[Clip]:
-    root = root_of(folder, "dev", "ar", "VoxLingua107's dev")
+    root = root_of(folder, "dev", "ar", "the development set of VoxLingua107")
     paths = [path for label in sorted(LABELS) for path in audio_in(root / label)]
     labels = [path.parent.name for path in paths]
     videos = [name_parts(NAME, path, "kvqbH3DNWlk__U__S102---1313.180-1327.820.wav")["video"] for path in paths]
