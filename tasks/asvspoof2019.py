@@ -34,8 +34,8 @@ def task(variant: str) -> Task:
         source=ByHand("download LA.zip at https://datashare.ed.ac.uk/handle/10283/3336", "the folder LA"),
         paper="Wang et al. 2020, arXiv 1911.01601",
         licence="ODC-BY",
-        description="Bona fide speech against speech that machines have made, in the test by 13 systems that training "
-        "has not heard; scored by the equal error rate of countermeasures, not by the tandem cost, which needs the "
+        description="Bona fide speech against speech of machines: systems A01 to A06 where heads learn and choose, A07 "
+        "to A19 in the test. Scored by the equal error rate of countermeasures, not by the tandem cost, which needs "
         "scores of a speaker verification. Groups are the speakers.",
         domain="speech",
         counts=MappingProxyType({"train": 25_380, "valid": 24_844, "test": 71_237}),

@@ -114,9 +114,8 @@ def _list_verification(table: str, folder: Path) -> list[Clip]:
     apart = {_speaker(name) for name in tested}
     others = [row["file"] for row in _split(root) if _speaker(row["file"]) not in apart]
     choosing = set(sorted({_speaker(name) for name in others})[::10])
-    folds = {name: "valid" if _speaker(name) in choosing else "train" for name in others} | dict.fromkeys(
-        tested, "test"
-    )
+    folds = {name: "valid" if _speaker(name) in choosing else "train" for name in others}
+    folds |= dict.fromkeys(tested, "test")
     find = _finder(root)
     clips = [Clip(_id(name), find(name), _speaker(name), fold, _speaker(name)) for name, fold in folds.items()]
     return sorted(clips, key=lambda clip: clip.id)
