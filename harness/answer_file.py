@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from harness.answers import Answers, Kept, SplitAnswers
 from harness.errors import UserError
-from harness.metrics import METRICS, RANKING
+from harness.metrics import METRICS, RANKING, fits
 from harness.targets import kind_of, outputs, slices
 from harness.types import KINDS, Class, Clip, Events, Slots, SoundEvent, Tags, Target, Trials
 
@@ -174,7 +174,7 @@ def _check(kept: Kept) -> None:
     Raises:
         ValueError: so it is.
     """
-    if kept.metric not in METRICS or kind_of(kept.target) not in METRICS[kept.metric].kinds:
+    if kept.metric not in METRICS or not fits(kept.metric, kept.target):
         raise ValueError("metric")
     for split in kept.splits:
         clips = len(split.clips)

@@ -112,7 +112,8 @@ def equal_error_rate(scores: Scores, same: Labels, weight: Weight = None) -> Val
     """Where as many of the same speakers are missed as of the others pass.
 
     Scores are (trial,), higher where the speakers are the same, as ``same`` (trial,) says. The ROC is a straight line
-    between two neighbouring thresholds, so the rates cross exactly (SUPERB's ASV).
+    between two neighbouring thresholds, so the rates cross exactly (SUPERB's ASV). It does not matter which of the two
+    answers is called a miss.
     """
     miss, alarm = _errors(scores, same, weight)
     gap = miss - alarm
@@ -142,6 +143,15 @@ def min_dcf(
     miss, alarm = _errors(scores, same, weight)
     missing, passing = c_miss * p_target, c_fa * (1 - p_target)
     return (missing * miss + passing * alarm).min(-1) / min(missing, passing)
+
+
+def second_of_two(scores: Scores, y: Labels) -> tuple[Scores, Labels]:
+    """Two classes as a question of yes or no: how far the second one leads, and whether it is right, both (clip,).
+
+    Scores are (clip, class), ``y`` (clip,) class numbers or 0 and 1 (clip, class).
+    """
+    real = scores.astype(np.float64)
+    return real[:, 1] - real[:, 0], (y if y.ndim == 1 else y[:, 1]) > 0
 
 
 def label_scores(scores: Scores, y: Labels) -> tuple[Scores, Labels]:

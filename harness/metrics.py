@@ -30,6 +30,7 @@ class Metric:
 
 
 _CLASS, _TAGS, _TRIALS = frozenset({"class"}), frozenset({"class", "tags"}), frozenset({"trials"})
+_TWO = frozenset({"class", "trials"})
 #: All metrics by their names.
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
@@ -43,7 +44,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("pitch_accuracy", "how often the pitch is right", _CLASS),
         Metric("chroma_accuracy", "how often the pitch is right in any octave", _CLASS),
         Metric("r2", "the share of the variance that is explained", frozenset({"value"}), percent=False),
-        Metric("eer", "where misses and false alarms are equally frequent", _TRIALS, higher_is_better=False),
+        Metric("eer", "where misses and false alarms are equally frequent; two classes", _TWO, higher_is_better=False),
         Metric("min_dcf", "the detection cost at the best threshold", _TRIALS, higher_is_better=False, percent=False),
         Metric("event_onset_f", "the F-measure of events by their onsets, to 200 ms", frozenset({"events"})),
         Metric("note_onset_f", "the F-measure of notes by pitch and onset, to 50 ms", frozenset({"events"})),
@@ -66,7 +67,13 @@ def applicable(target: Target) -> list[str]:
     A target does not say that the numbers it may have for labels are pitches; a task that knows names those metrics.
     """
     of_pitches = ("pitch_accuracy", "chroma_accuracy", "note_onset_f")
-    return [name for name, metric in METRICS.items() if kind_of(target) in metric.kinds and name not in of_pitches]
+    return [name for name in METRICS if fits(name, target) and name not in of_pitches]
+
+
+def fits(name: str, target: Target) -> bool:
+    """Whether a metric is one of such targets; that labels are pitches, where it needs them, is not looked at."""
+    two = name != "eer" or not isinstance(target, Class) or len(target.labels) == 2
+    return two and kind_of(target) in METRICS[name].kinds
 
 
 def bind(name: str, target: Target) -> Callable[..., Value]:
@@ -78,7 +85,8 @@ def bind(name: str, target: Target) -> Callable[..., Value]:
     for each clip. A score that is not a number, as a head that has diverged gives, makes the metric NaN.
 
     Raises:
-        UserError: there is no such metric, it does not fit the target, or it needs pitches and labels are none.
+        UserError: there is no such metric, it does not fit the target, it needs two labels and there are more, or
+            pitches and labels are none.
     """
     kind = kind_of(target)
     if name not in METRICS:
@@ -86,13 +94,16 @@ def bind(name: str, target: Target) -> Callable[..., Value]:
     if kind not in METRICS[name].kinds:
         fitting = [known for known, metric in METRICS.items() if kind in metric.kinds]
         raise UserError(f"the metric {name!r} does not fit a target of the kind {kind!r}: use {', '.join(fitting)}")
+    if isinstance(target, Class) and not fits(name, target):
+        usable = ", ".join(applicable(target))
+        raise UserError(f"the metric {name!r} needs two labels, and there are {len(target.labels)}: use {usable}")
     return partial(_unless_nan, _function(name, target))
 
 
 #: Metrics that are a share of right answers.
 SHARES = frozenset({"accuracy", "pitch_accuracy", "chroma_accuracy"})
-#: Metrics that put clips in order, label by label.
-RANKING = frozenset({"map", "auroc", "d_prime"})
+#: Metrics that put clips in order by their scores; of classes and tags, label by label.
+RANKING = frozenset({"map", "auroc", "d_prime", "eer"})
 _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "balanced_accuracy": formulas.balanced_accuracy,
     "macro_f1": formulas.macro_f1,
@@ -118,6 +129,8 @@ def is_right(name: str, target: Target) -> Callable[[Scores, Labels], Right]:
 
 
 def _function(name: str, target: Target) -> Callable[..., Value]:
+    if name == "eer" and isinstance(target, Class):
+        return lambda scores, y, weight=None: formulas.equal_error_rate(*formulas.second_of_two(scores, y), weight)
     if name not in SHARES:
         return _FUNCTIONS[name]
     right = is_right(name, target)

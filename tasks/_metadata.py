@@ -94,6 +94,21 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
 
 
+def read_json_lines(path: Path) -> list[Any]:
+    """What the lines of a file hold, each of them JSON.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no JSON.
+    """
+    values = []
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            values.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise UserError(f"row {number} of {path} cannot be read as JSON: {error}") from error
+    return values
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")

@@ -153,4 +153,4 @@ def test_what_other_versions_have_written_is_refused_by_its_format(refused: Refu
 
 def test_every_metric_that_ranks_keeps_its_scores() -> None:
     for metric in RANKING:
-        assert "0.scores" in load(to_bytes(kept("class", metric)))
+        assert "0.scores" in load(to_bytes(kept("two classes", metric)))

@@ -135,7 +135,7 @@ def ranked(answer: Answers) -> Answers:
     if answer.truth.ndim == 1:
         power = np.exp(scores.astype(np.float64))
         scores = power / power.sum(1, keepdims=True)
-        truth = (answer.truth[:, None] == np.arange(5)).astype(np.float32)
+        truth = (answer.truth[:, None] == np.arange(scores.shape[1])).astype(np.float32)
     else:
         truth = answer.truth
     places = [[(column < x).sum() + (column == x).sum() / 2 for x in column] for column in scores.T]
@@ -162,12 +162,13 @@ def test_when_all_change_sides_the_difference_changes_its_sign(metric: str, kind
     assert stay == pytest.approx(a.scored.point - b.scored.point)
 
 
-@pytest.mark.parametrize("metric", sorted(RANKING))
-def test_scores_on_another_scale_are_no_difference(metric: str) -> None:
-    a, b = kept("tags", metric, 0), kept("tags", metric, 1)
+@pytest.mark.parametrize(("metric", "kind"), [pair for pair in SWAPPED if pair[0] in RANKING and pair[1] != "class"])
+def test_scores_on_another_scale_are_no_difference(metric: str, kind: str) -> None:
+    a, b = kept(kind, metric, 0), kept(kind, metric, 1)
+    rescaled = np.exp if kind == "tags" else np.asarray
 
     def louder(split: SplitAnswers) -> SplitAnswers:
-        return replace(split, seeds=tuple(each._replace(scores=np.exp(3 * each.scores)) for each in split.seeds))
+        return replace(split, seeds=tuple(each._replace(scores=rescaled(3 * each.scores)) for each in split.seeds))
 
     same = compare(a, replace(b, splits=tuple(map(louder, b.splits))))
     assert same == compare(a, b)
@@ -192,6 +193,8 @@ def test_better_answers_are_told_from_worse(metric: str, kind: str) -> None:
         match kind:
             case "class":
                 return answer._replace(scores=np.eye(5)[truth])
+            case "two classes":
+                return answer._replace(scores=np.eye(2)[truth])
             case "slots":
                 return answer._replace(scores=np.concatenate([np.eye(3)[truth[:, 0]], np.eye(2)[truth[:, 1]]], axis=1))
             case "value":

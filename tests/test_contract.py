@@ -88,7 +88,7 @@ ILL: dict[str, tuple[str, dict[str, Any], str]] = {
     "counts of another number": ("record", {"clips": 7}, "counts add up to 6 and clips is 7"),
     "counts of no fold": ("record", {"counts": {"9": 6}}, "the fold '9', which no split uses"),
     "doubts of no fact": ("record", {"unconfirmed": frozenset({"colour"})}, "names colour"),
-    "a metric of another kind": ("record", {"metric": "eer"}, "does not fit"),
+    "a metric of another kind": ("record", {"metric": "r2"}, "does not fit"),
     "a fold tested twice": ("splits", {"splits": (*rotation(FOLDS), Split(("2",), ("3",), ("1",)))}, "1 are tested"),
     "an unknown label": ("labels", {"change": first(target="moo")}, "does not know the label 'moo'"),
     "an idle label": ("labels", {"target": Class(("bark", "meow", "moo"))}, "no clip has moo"),

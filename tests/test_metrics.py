@@ -20,17 +20,23 @@ from harness.types import KINDS, Class, Events, Slots, SoundEvent, Tags, Target,
 Table = npt.NDArray[Any]
 SEEDS = range(4)
 PITCHES = Class(("60", "61", "67", "72", "73"))
+TWO = Class(("no", "yes"))
 TAGS = Tags(("a", "b", "c", "d"))
 SLOTS = Slots(("who", "where"), (("a", "b", "c"), ("d", "e")))
 TARGETS: dict[str, Target] = {
     "class": PITCHES,
+    "two classes": TWO,
     "tags": TAGS,
     "slots": SLOTS,
     "value": Value(),
     "trials": Trials(),
     "events": Events(("a", "b")),
 }
-PAIRS = [(name, kind) for name, metric in METRICS.items() for kind in sorted(metric.kinds)]
+PAIRS = [
+    (name, "two classes" if (name, kind) == ("eer", "class") else kind)
+    for name, metric in METRICS.items()
+    for kind in sorted(metric.kinds)
+]
 
 
 class Case(NamedTuple):
@@ -53,6 +59,10 @@ def draw(kind: str, seed: int, clips: int = 60) -> Case:
             noise[:, 4] = -np.inf
             noise[::3] = noise[0]
             return Case(noise, y, weight)
+        case "two classes":
+            right = rng.integers(0, 2, clips)
+            eighths = np.round(8 * (noise[:, :2] + np.eye(2)[right]))  # so that some leads are exactly equal
+            return Case(eighths / 8, right, weight)
         case "tags":
             tags = (rng.random((clips, 4)) < [0.5, 0.2, 0.0, 1.0]).astype(np.float32)
             return Case(np.round(noise[:, :4] + tags, 1), tags, weight)
@@ -221,6 +231,29 @@ def test_the_equal_error_rate_of_clear_cases(scores: list[float], rate: float) -
     assert formulas.equal_error_rate(np.array(scores), np.array([True, True, False, False])) == rate
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_equal_error_rate_of_two_classes_is_that_of_how_far_one_leads(seed: int) -> None:
+    scores, y, weight = draw("two classes", seed, 12 + 3 * seed)
+    lead = np.array([row[1] - row[0] for row in scores.tolist()])
+    rate, _ = crossing(lead, y == 1, weight)
+    assert bind("eer", TWO)(scores, y, weight) == pytest.approx(rate, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_does_not_matter_which_of_two_classes_is_looked_for(seed: int) -> None:
+    scores, y, weight = draw("two classes", seed, 12 + 3 * seed)
+    rate = bind("eer", TWO)(scores, y, weight)
+    assert bind("eer", TWO)(scores[:, ::-1], 1 - y, weight) == pytest.approx(rate, abs=1e-12)
+    assert bind("eer", TWO)(scores, np.eye(2)[y], weight) == rate
+
+
+def test_the_equal_error_rate_of_more_than_two_classes_is_refused(refused: Callable[[str], Any]) -> None:
+    assert "eer" in applicable(TWO)
+    assert "eer" not in applicable(PITCHES)
+    with refused("the metric 'eer' needs two labels, and there are 5: use accuracy, balanced_accuracy"):
+        bind("eer", PITCHES)
+
+
 def test_the_cost_weighs_misses_and_false_alarms() -> None:
     scores, same = np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, False, True, False])
     half_missed, half_passed = 0.05 * 0.5 / 0.05, 0.5 * 0.5 / 0.5
@@ -293,6 +326,7 @@ def test_nothing_has_no_score(name: str, kind: str) -> None:
         ("r2", "value", np.full(60, 0.1, np.float32)),
         ("eer", "trials", np.ones(60, bool)),
         ("min_dcf", "trials", np.zeros(60, bool)),
+        ("eer", "two classes", np.ones(60, int)),
     ],
 )
 def test_what_is_undefined_is_not_a_number(name: str, kind: str, y: Table) -> None:

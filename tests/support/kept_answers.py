@@ -15,13 +15,18 @@ CLASSES = Class(("60", "61", "67", "72", "73"))
 SLOTS = Slots(("who", "where"), (("a", "b", "c"), ("d", "e")))
 TARGETS: dict[str, Target] = {
     "class": CLASSES,
+    "two classes": Class(("no", "yes")),
     "tags": Tags(("a", "b", "c")),
     "slots": SLOTS,
     "value": Value(),
     "trials": Trials(),
     "events": Events(("a", "b")),
 }
-PAIRS = [(name, kind) for name, metric in METRICS.items() for kind in sorted(metric.kinds)]
+PAIRS = [
+    (name, "two classes" if (name, kind) == ("eer", "class") else kind)
+    for name, metric in METRICS.items()
+    for kind in sorted(metric.kinds)
+]
 CLIPS, GROUPS, SPLITS = 48, 12, 2
 
 
@@ -29,6 +34,8 @@ def truths(kind: str, rng: np.random.Generator) -> Any:
     match kind:
         case "class":
             return rng.integers(0, 5, CLIPS)
+        case "two classes":
+            return rng.integers(0, 2, CLIPS)
         case "tags":
             return (rng.random((CLIPS, 3)) < 0.4).astype(np.float32)
         case "slots":
@@ -48,6 +55,8 @@ def answered(kind: str, truth: Any, rng: np.random.Generator) -> Answers:
     match kind:
         case "class":
             return Answers(rng.normal(0, 1, (CLIPS, 5)).astype(np.float32) + np.eye(5, dtype=np.float32)[truth], truth)
+        case "two classes":
+            return Answers(rng.normal(np.eye(2)[truth], 1).astype(np.float32), truth)
         case "tags":
             return Answers(rng.normal(truth, 1).astype(np.float32), truth)
         case "slots":
