@@ -1,0 +1,224 @@
+"""The child process that measures: it reads orders as JSON lines and answers each with one.
+
+``python -m harness.meter`` is run by :mod:`harness.watch`. What an upstream prints goes to standard error, so that
+nothing but answers is on standard output.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import memory
+from harness.errors import UserError
+from harness.paths import WAYS, Length, is_cut
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.models import Upstream
+
+#: What the limit on private memory leaves beyond the budget, for threads and for what is loaded later.
+SPARE = 1 << 30
+#: Linux sends this process a signal when the one that started it is gone.
+_PR_SET_PDEATHSIG = 1
+
+
+class Meter:
+    """An upstream, loaded, and what is asked of it."""
+
+    def __init__(self) -> None:
+        self._upstream: Upstream | None = None
+        self._clips: Tensor | None = None
+        self._baseline = 0
+        self._joules: Callable[[], float] | None = None
+
+    def load(self, *, upstream: str, share: float, budget: int | None, **how: Any) -> dict[str, Any]:
+        """Load an upstream and hear one short clip, so that its tables are made; gives what is known of it and of the
+        machine, and how many bytes a forward may take: the budget, or that share of what is free.
+
+        ``how`` has the device, the dtype and the number of threads.
+        """
+        import torch
+
+        from harness import energy, provenance
+        from harness.registry import UpstreamSpec
+        from harness.store import file_hash
+
+        torch.manual_seed(0)
+        if how["threads"] is not None:
+            torch.set_num_threads(how["threads"])
+        spec = UpstreamSpec.parse(upstream)
+        weights = spec.weights(file_hash)
+        begin = time.perf_counter()
+        loaded = self._upstream = spec.load(weights, how["device"], how["dtype"])
+        seconds = time.perf_counter() - begin
+        WAYS["uncut"].forward(loaded, 0.1 * torch.randn(1, loaded.shortest))
+        where = loaded.device.type
+        self._joules = energy.counter(where)
+        return {
+            "label": spec.label,
+            "load_seconds": seconds,
+            "parameters": loaded.parameters,
+            "budget": self._bound(share, budget),
+            "hardware": provenance.hardware(where),
+            "environment": provenance.environment(where),
+        }
+
+    def follow(self, *, way: str, attention: str, length: Mapping[str, Any], batch: int, dry: bool) -> dict[str, Any]:
+        """Count what a forward computes, by its shapes alone if it is ``dry``; and what is known of the clips."""
+        from harness.attention import attending
+        from harness.flops import count
+
+        upstream, asked = self._loaded(), Length(**length)
+        heard = 0
+
+        def forward() -> None:
+            nonlocal heard
+            heard = WAYS[way].forward(upstream, WAYS[way].clips(upstream, asked, batch))
+
+        with attending(attention):
+            counted = count(forward, dry=dry)
+        return {**asdict(counted), "macs": counted.macs, **self._about(way, asked, heard)}
+
+    def run(self, *, way: str, attention: str, length: Mapping[str, Any], batch: int) -> dict[str, Any]:
+        """Time one forward; gives its seconds, the most memory it took, and its joules where they can be read."""
+        from harness.attention import attending
+
+        upstream = self._loaded()
+        if self._clips is None:
+            self._clips = WAYS[way].clips(upstream, Length(**length), batch)
+            self._baseline = self._begin()
+        self._begin()
+        before = self._joules() if self._joules else None
+        begin = time.perf_counter()
+        with attending(attention):
+            tokens = WAYS[way].forward(upstream, self._clips)
+            self._wait()
+        seconds = time.perf_counter() - begin
+        joules = None if self._joules is None or before is None else self._joules() - before
+        most = self._most()
+        return {
+            "seconds": seconds,
+            "joules": joules,
+            "baseline_bytes": self._baseline,
+            "peak_bytes": None if most is None else max(0, most - self._baseline),
+            **self._about(way, Length(**length), tokens),
+        }
+
+    def _about(self, way: str, length: Length, tokens: int) -> dict[str, Any]:
+        """What the clips were: their tokens, their seconds where they have any, and whether extraction cuts them."""
+        from harness.views import View
+
+        upstream = self._loaded()
+        if way == "image":
+            return {"tokens": tokens, "audio_seconds": None, "heard": 1.0, "cut": False, "store": {}}
+        seconds = length.samples(upstream) / upstream.sample_rate
+        views = (upstream.view, "frames[all]:float16")
+        due = None if upstream.frame_rate is None else float(seconds * upstream.frame_rate) * upstream.tokens_per_frame
+        return {
+            "tokens": tokens,
+            "audio_seconds": seconds,
+            "heard": 1.0 if due is None else (tokens + upstream.tokens_per_frame) / due,
+            "cut": is_cut(upstream, length),
+            "store": {view: View.parse(view).bytes(upstream, seconds) / seconds for view in views},
+        }
+
+    def _loaded(self) -> "Upstream":
+        assert self._upstream is not None, "the first order is to load"
+        return self._upstream
+
+    def _on_gpu(self) -> bool:
+        return self._loaded().device.type == "cuda"
+
+    def _wait(self) -> None:
+        """Until the GPU has done what it was told."""
+        import torch
+
+        if self._on_gpu():
+            torch.cuda.synchronize()
+
+    def _begin(self) -> int:
+        """Forget earlier peaks; gives the bytes that are in use now."""
+        import torch
+
+        if self._on_gpu():
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()  # others wait for their turn on the same card
+            torch.cuda.reset_peak_memory_stats()
+            return torch.cuda.memory_allocated()
+        memory.begin_peak()
+        return memory.resident(os.getpid()) or 0
+
+    def _most(self) -> int | None:
+        import torch
+
+        return torch.cuda.max_memory_allocated() if self._on_gpu() else memory.peak()
+
+    def _bound(self, share: float, budget: int | None) -> int | None:
+        """Let what takes more than the budget fail in this process, not elsewhere on the machine."""
+        import torch
+
+        free = torch.cuda.mem_get_info()[0] if self._on_gpu() else memory.available()
+        if budget is None and free is not None:
+            budget = int(share * free)
+        if budget is None:
+            return None
+        if self._on_gpu():
+            whole = torch.cuda.memory_allocated() + budget
+            torch.cuda.set_per_process_memory_fraction(min(1.0, whole / torch.cuda.mem_get_info()[1]))
+        elif sys.platform == "linux" and (now := memory.private()) is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (now + budget + SPARE, resource.RLIM_INFINITY))
+        return budget
+
+
+def answer(meter: Meter, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Do as one order says. What cannot be had is an answer; any other error ends the process with its traceback."""
+    told = {name: value for name, value in order.items() if name != "do"}
+    try:
+        return {"done": getattr(meter, order["do"])(**told)}
+    except UserError as error:
+        return {"refused": str(error)}
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            if order.get("dry"):  # not every network can be followed by its shapes
+                return {"unfollowed": f"{type(error).__name__}: {error}".partition("\n")[0]}
+            raise
+        return {"memory": str(error).partition("\n")[0]}
+
+
+def _is_memory(error: MemoryError | RuntimeError) -> bool:
+    import torch
+
+    full = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, full) or "can't allocate memory" in str(error)
+
+
+def _go_first() -> None:
+    """Should the kernel have to kill a process for memory, then this one; and end with whoever started it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> None:
+    """Answer until there are no more orders."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    _go_first()
+    meter = Meter()
+    for line in sys.stdin:
+        print(json.dumps(answer(meter, json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

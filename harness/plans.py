@@ -1,0 +1,120 @@
+"""What is known of an upstream's cost before it is run: it is loaded once, and every length followed by its shapes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from harness.measuring import SHARE, Measuring
+from harness.paths import Length
+from harness.watch import Child, Ended
+
+#: Seconds to import what an upstream needs and to load it.
+LOADING = 120.0
+#: An upstream that hears less than this share of a clip in one forward has cut its end off.
+HEARD = 0.9
+
+
+class Curve(NamedTuple):
+    """What stays the same along the lengths of an upstream."""
+
+    upstream: str
+    way: str
+    attention: str
+
+    def order(self, length: Length, batch: int) -> dict[str, Any]:
+        """What a process is told of one forward."""
+        return {"way": self.way, "attention": self.attention, "length": asdict(length), "batch": batch}
+
+
+@dataclass
+class Plan:
+    """A curve, the facts of its upstream, what each length computes, and where it has ended.
+
+    ``counts`` lack what could not be followed by its shapes; ``budget`` is what a forward may take, in bytes.
+    """
+
+    curve: Curve
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    budget: int | None = None
+    counts: dict[Length, Mapping[str, Any]] = field(default_factory=dict)
+    ended: dict[Length, Ended] = field(default_factory=dict)
+
+    def hopeless(self, length: Length) -> Ended | None:
+        """Why a length need not be tried, if so."""
+        if length in self.ended:
+            return self.ended[length]
+        for other in sorted(self.ended):
+            why = self.ended[other]
+            if other.unit == length.unit and other < length and why.status in ("time", "memory"):
+                return Ended("skipped", f"not tried, for at {other}: {why.sentence}")
+        counted = self.counts.get(length)
+        if counted is None:
+            return None
+        if end := cropped(self.curve, counted):
+            return end
+        if self.budget is not None and counted["peak_bytes"] > self.budget:
+            needed, allowed = counted["peak_bytes"] / 1e9, self.budget / 1e9
+            return Ended("memory", f"needs {needed:.1f} GB, and {allowed:.1f} GB are allowed")
+        return None
+
+
+def cropped(curve: Curve, seen: Mapping[str, Any]) -> Ended | None:
+    """That one forward drops the end of a clip, if so: its cost would pass for that of the whole."""
+    if curve.way != "uncut" or seen["heard"] >= HEARD:
+        return None
+    return Ended("cropped", f"one forward hears only {100 * seen['heard']:.0f} % of such a clip")
+
+
+def scout(name: str, lengths: Sequence[Length], setting: Measuring) -> list[Plan]:
+    """The plans of an upstream: one for each way and attention, or for each way where torch's attention is not called.
+
+    An upstream that cannot be loaded has ended at every length.
+    """
+    plans = [Plan(Curve(name, way, kind)) for way in setting.ways for kind in setting.attention]
+    with Child(setting.host_bytes) as child:
+        try:
+            facts = load(child, name, setting)
+        except Ended as end:
+            for plan in plans:
+                plan.ended = dict.fromkeys(lengths, end)
+            return plans
+        with suppress(Ended):  # what cannot be followed is counted when it is run
+            for plan in plans:
+                plan.facts, plan.budget = facts, facts["budget"]
+                for length in lengths:
+                    _follow(child, plan, length, setting)
+    return list(_distinct(plans))
+
+
+def load(child: Child, upstream: str, setting: Measuring) -> Mapping[str, Any]:
+    """Let a process load an upstream.
+
+    Raises:
+        Ended: it cannot be.
+    """
+    budget = None if setting.max_memory is None else int(setting.max_memory)
+    order = {name: getattr(setting, name) for name in ("device", "dtype", "threads")}
+    return child.ask("load", LOADING, upstream=upstream, share=SHARE, budget=budget, **order)
+
+
+def _follow(child: Child, plan: Plan, length: Length, setting: Measuring) -> None:
+    try:
+        order = plan.curve.order(length, setting.batch)
+        plan.counts[length] = child.ask("follow", setting.max_seconds, dry=True, **order)
+    except Ended as end:
+        if end.status == "refused":
+            plan.ended[length] = end
+        elif end.status != "unfollowed":
+            raise
+
+
+def _distinct(plans: Sequence[Plan]) -> Iterator[Plan]:
+    """Without what would be measured twice: another attention where none of torch's is called."""
+    seen = set()
+    for plan in plans:
+        if plan.counts and not any(counted["attends"] for counted in plan.counts.values()):
+            plan.curve = plan.curve._replace(attention="own")
+        if plan.curve not in seen:
+            seen.add(plan.curve)
+            yield plan
