@@ -15,10 +15,10 @@ def counter(device: str) -> Callable[[], float] | None:
 
     Of a GPU it is the card, of a CPU the processor packages, whoever else computes on them.
     """
-    return _nvml() if device.startswith("cuda") else _rapl()
+    return nvml() if device.startswith("cuda") else rapl()
 
 
-def _rapl(folder: Path = _RAPL) -> Callable[[], float] | None:
+def rapl(folder: Path = _RAPL) -> Callable[[], float] | None:
     """The sum over packages; a counter that has run over since the last reading is carried on."""
     zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if re.fullmatch(r"intel-rapl:\d+", zone.name)]
     try:
@@ -41,7 +41,7 @@ def _rapl(folder: Path = _RAPL) -> Callable[[], float] | None:
     return read
 
 
-def _nvml() -> Callable[[], float] | None:
+def nvml() -> Callable[[], float] | None:
     """The driver's own library, which needs no package."""
     import torch
 

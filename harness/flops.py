@@ -76,7 +76,7 @@ def count(forward: Callable[[], object], *, dry: bool = True) -> Count:
         for mode in (ledger, counter, reader):
             stack.enter_context(mode)
         forward()
-    by_operation = {str(op): int(flops) for op, flops in counter.get_flop_counts()["Global"].items()}
+    by_operation = {str(op): int(flops) for op, flops in counter.get_flop_counts().get("Global", {}).items()}
     outside = {"numpy": reader.outside} if reader.outside else {}
     used = sum(parameter.numel() for parameter in reader.parameters.values())
     uncounted = dict(ledger.uncounted.most_common()) | outside
@@ -139,7 +139,7 @@ class _Reader(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@torch.library.custom_op("harness::selective_scan", mutates_args=())
+@torch.library.custom_op("harness::counted_scan", mutates_args=())
 def _scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """The scan as one operation, whichever kernel runs it."""
     found: Tensor = importlib.import_module(SCAN[0]).selective_scan(u, delta, A, B, C, D)
@@ -206,7 +206,7 @@ def _inverse_real_fft_flops(x: Sequence[int], dim: Sequence[int], *_: Any, out_s
 
 #: What torch has no formula for, or had none when this was written.
 FORMULAS = {
-    torch.ops.harness.selective_scan: _scan_flops,
+    torch.ops.harness.counted_scan: _scan_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
     torch.ops.aten._fft_c2c: _complex_fft_flops,
     torch.ops.aten._fft_r2c: _real_fft_flops,

@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from harness.points import Point
 
 #: At least so many of the upper lengths are fitted, where there are as many.
@@ -40,16 +42,17 @@ def growth(costs: Mapping[float, float]) -> Growth | None:
     Returns:
         None with fewer than three lengths, which leave no degree of freedom for an interval.
     """
-    from scipy import stats
+    from scipy.stats import t
 
     lengths = sorted(costs)
     upper = lengths[-max(LEAST, math.ceil(len(lengths) / 2)) :]
     if len(upper) < 3:
         return None
-    x, y = [math.log(n) for n in upper], [math.log(costs[n]) for n in upper]
-    line = stats.linregress(x, y)
-    half = float(stats.t.ppf(0.975, len(x) - 2) * line.stderr)
-    slope = float(line.slope)
+    x, y = np.log(upper), np.log([costs[n] for n in upper])
+    away = x - x.mean()
+    slope = float(away @ y / (away @ away))
+    residual = y - y.mean() - slope * away
+    half = float(t.ppf(0.975, len(x) - 2) * np.sqrt(residual @ residual / (len(x) - 2) / (away @ away)))
     return Growth(slope, slope - half, slope + half, upper[0], upper[-1], len(upper))
 
 

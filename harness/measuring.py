@@ -10,6 +10,7 @@ from harness import memory
 from harness.devices import check_device
 from harness.errors import UserError, choices
 from harness.paths import WAYS
+from harness.views import BYTES
 
 #: Of the memory that is free, so much may be taken unless a budget is given.
 SHARE = 0.8
@@ -46,10 +47,13 @@ class Measuring:
                 raise UserError(f"--{name} must be 1 or more, not {value}")
         if not 0 < self.max_seconds < math.inf:
             raise UserError(f"--max-seconds must be more than 0, not {self.max_seconds:g}")
-        for name, known in (("attention", ATTENTION), ("ways", WAYS)):
-            for given in getattr(self, name):
-                if given not in known:
-                    raise UserError(f"there is no {name} {given!r}: {choices(given, known)}")
+        for name, known, all_given in (
+            ("attention", ATTENTION, self.attention),
+            ("way of measuring", tuple(WAYS), self.ways),
+            ("dtype", tuple(BYTES), (self.dtype,)),
+        ):
+            if wrong := next((given for given in all_given if given not in known), None):
+                raise UserError(f"there is no {name} {wrong!r}: {choices(wrong, known)}")
         check_device(self.device)
 
     @cached_property

@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,15 +41,19 @@ class Meter:
         self._baseline = 0
         self._joules: Callable[[], float] | None = None
 
-    def load(self, *, upstream: str, share: float, budget: int | None, **how: Any) -> dict[str, Any]:
+    def load(
+        self, *, upstream: str, lengths: Sequence[Mapping[str, Any]], share: float, budget: int | None, **how: Any
+    ) -> dict[str, Any]:
         """Load an upstream and hear one short clip, so that its tables are made; gives what is known of it and of the
         machine, and how many bytes a forward may take: the budget, or that share of what is free.
 
-        ``how`` has the device, the dtype and the number of threads.
+        ``how`` has the device, the dtype and the number of threads; ``lengths`` are those that will be asked for, and
+        the answer says which of them extraction would cut.
         """
         import torch
 
         from harness import energy, provenance
+        from harness.flops import count
         from harness.registry import UpstreamSpec
         from harness.store import file_hash
 
@@ -61,13 +65,16 @@ class Meter:
         begin = time.perf_counter()
         loaded = self._upstream = spec.load(weights, how["device"], how["dtype"])
         seconds = time.perf_counter() - begin
-        WAYS["uncut"].forward(loaded, 0.1 * torch.randn(1, loaded.shortest))
+        short = 0.1 * torch.randn(1, loaded.shortest)
+        heard = count(lambda: WAYS["uncut"].forward(loaded, short), dry=False)
         where = loaded.device.type
         self._joules = energy.counter(where)
         return {
             "label": spec.label,
             "load_seconds": seconds,
             "parameters": loaded.parameters,
+            "attends": heard.attends,
+            "cut": [is_cut(loaded, Length(**length)) for length in lengths],
             "budget": self._bound(share, budget),
             "hardware": provenance.hardware(where),
             "environment": provenance.environment(where),
@@ -115,12 +122,12 @@ class Meter:
         }
 
     def _about(self, way: str, length: Length, tokens: int) -> dict[str, Any]:
-        """What the clips were: their tokens, their seconds where they have any, and whether extraction cuts them."""
+        """What the clips were: their tokens, their seconds where they have any, and what storing them takes."""
         from harness.views import View
 
         upstream = self._loaded()
         if way == "image":
-            return {"tokens": tokens, "audio_seconds": None, "heard": 1.0, "cut": False, "store": {}}
+            return {"tokens": tokens, "audio_seconds": None, "heard": 1.0, "store": {}}
         seconds = length.samples(upstream) / upstream.sample_rate
         views = (upstream.view, "frames[all]:float16")
         due = None if upstream.frame_rate is None else float(seconds * upstream.frame_rate) * upstream.tokens_per_frame
@@ -128,7 +135,6 @@ class Meter:
             "tokens": tokens,
             "audio_seconds": seconds,
             "heard": 1.0 if due is None else (tokens + upstream.tokens_per_frame) / due,
-            "cut": is_cut(upstream, length),
             "store": {view: View.parse(view).bytes(upstream, seconds) / seconds for view in views},
         }
 

@@ -93,4 +93,6 @@ WAYS = {
 
 def is_cut(upstream: "Upstream", length: Length) -> bool:
     """Whether extraction would cut a clip of this length, so that the windowed way differs from the uncut one."""
-    return upstream.longest is not None and length.samples(upstream) > upstream.longest
+    if upstream.longest is None or (length.unit == "tokens" and upstream.frame_rate is None):
+        return False
+    return length.samples(upstream) > upstream.longest

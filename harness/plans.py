@@ -1,8 +1,9 @@
 """What is known of an upstream's cost before it is run: it is loaded once, and every length followed by its shapes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import Any, NamedTuple
 
 from harness.measuring import SHARE, Measuring
@@ -11,6 +12,8 @@ from harness.watch import Child, Ended
 
 #: Seconds to import what an upstream needs and to load it.
 LOADING = 120.0
+#: Seconds to follow one forward by its shapes; what takes longer is counted when it is run.
+FOLLOWING = 20.0
 #: An upstream that hears less than this share of a clip in one forward has cut its end off.
 HEARD = 0.9
 
@@ -31,14 +34,20 @@ class Curve(NamedTuple):
 class Plan:
     """A curve, the facts of its upstream, what each length computes, and where it has ended.
 
-    ``counts`` lack what could not be followed by its shapes; ``budget`` is what a forward may take, in bytes.
+    ``counts`` lack what could not be followed by its shapes; ``budget`` is what a forward may take, in bytes; ``cut``
+    are the lengths that extraction cuts in windows.
     """
 
     curve: Curve
     facts: Mapping[str, Any] = field(default_factory=dict)
     budget: int | None = None
+    cut: frozenset[Length] = frozenset()
     counts: dict[Length, Mapping[str, Any]] = field(default_factory=dict)
     ended: dict[Length, Ended] = field(default_factory=dict)
+
+    def needless(self, length: Length) -> bool:
+        """Whether extraction takes this length in one piece, so that the uncut point says it all."""
+        return self.curve.way == "windowed" and length not in self.cut
 
     def hopeless(self, length: Length) -> Ended | None:
         """Why a length need not be tried, if so."""
@@ -69,25 +78,24 @@ def cropped(curve: Curve, seen: Mapping[str, Any]) -> Ended | None:
 def scout(name: str, lengths: Sequence[Length], setting: Measuring) -> list[Plan]:
     """The plans of an upstream: one for each way and attention, or for each way where torch's attention is not called.
 
-    An upstream that cannot be loaded has ended at every length.
+    An upstream that cannot be loaded has one, which has ended at every length.
     """
-    plans = [Plan(Curve(name, way, kind)) for way in setting.ways for kind in setting.attention]
     with Child(setting.host_bytes) as child:
         try:
-            facts = load(child, name, setting)
+            facts = load(child, name, lengths, setting)
         except Ended as end:
-            for plan in plans:
-                plan.ended = dict.fromkeys(lengths, end)
-            return plans
+            return [Plan(Curve(name, setting.ways[0], setting.attention[0]), ended=dict.fromkeys(lengths, end))]
+        cut = frozenset(length for length, is_cut in zip(lengths, facts["cut"], strict=True) if is_cut)
+        kinds = setting.attention if facts["attends"] else ("own",)
+        plans = [Plan(Curve(name, *each), facts, facts["budget"], cut) for each in product(setting.ways, kinds)]
         with suppress(Ended):  # what cannot be followed is counted when it is run
-            for plan in plans:
-                plan.facts, plan.budget = facts, facts["budget"]
-                for length in lengths:
+            for plan, length in product(plans, lengths):
+                if not plan.needless(length):
                     _follow(child, plan, length, setting)
-    return list(_distinct(plans))
+    return plans
 
 
-def load(child: Child, upstream: str, setting: Measuring) -> Mapping[str, Any]:
+def load(child: Child, upstream: str, lengths: Sequence[Length], setting: Measuring) -> Mapping[str, Any]:
     """Let a process load an upstream.
 
     Raises:
@@ -95,26 +103,19 @@ def load(child: Child, upstream: str, setting: Measuring) -> Mapping[str, Any]:
     """
     budget = None if setting.max_memory is None else int(setting.max_memory)
     order = {name: getattr(setting, name) for name in ("device", "dtype", "threads")}
-    return child.ask("load", LOADING, upstream=upstream, share=SHARE, budget=budget, **order)
+    order |= {"lengths": [asdict(length) for length in lengths], "share": SHARE, "budget": budget}
+    facts = child.ask("load", LOADING, upstream=upstream, **order)
+    if facts["hardware"]["device"] == "cpu" and facts["budget"] is not None:
+        child.allow(facts["budget"])
+    return facts
 
 
 def _follow(child: Child, plan: Plan, length: Length, setting: Measuring) -> None:
     try:
         order = plan.curve.order(length, setting.batch)
-        plan.counts[length] = child.ask("follow", setting.max_seconds, dry=True, **order)
+        plan.counts[length] = child.ask("follow", FOLLOWING, dry=True, **order)
     except Ended as end:
         if end.status == "refused":
             plan.ended[length] = end
         elif end.status != "unfollowed":
             raise
-
-
-def _distinct(plans: Sequence[Plan]) -> Iterator[Plan]:
-    """Without what would be measured twice: another attention where none of torch's is called."""
-    seen = set()
-    for plan in plans:
-        if plan.counts and not any(counted["attends"] for counted in plan.counts.values()):
-            plan.curve = plan.curve._replace(attention="own")
-        if plan.curve not in seen:
-            seen.add(plan.curve)
-            yield plan

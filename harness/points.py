@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,7 +124,7 @@ def read_all(results: Path) -> list[Point]:
     return [read(path) for path in sorted((results / FOLDER).glob("*.json"))]
 
 
-def curves(points: list[Point]) -> dict[tuple[Any, ...], list[Point]]:
+def curves(points: Sequence[Point]) -> dict[tuple[Any, ...], list[Point]]:
     """Points by the curve that they lie on, each in order of length."""
     found: dict[tuple[Any, ...], list[Point]] = {}
     for point in sorted(points, key=lambda point: point.length):

@@ -26,19 +26,14 @@ class Runner:
         self._facts, self._counted = plan.facts, plan.counts.get(length, {})
         self._ended = plan.hopeless(length)
         self._child: Child | None = None
-        if self._ended is None and not self.needless:
+        if self._ended is None:
             self._child = stack.enter_context(Child(setting.host_bytes))
         self._first: Mapping[str, Any] = {}
         self._runs: list[Mapping[str, Any]] = []
 
-    @property
-    def needless(self) -> bool:
-        """Whether extraction takes this length in one piece, so that the uncut point says it all."""
-        return self._plan.curve.way == "windowed" and not self._counted.get("cut", True)
-
     def attempt(self, step: str) -> None:
         """Take a step, unless an earlier one has ended the point; whatever happens in it stays in it."""
-        if self._child is None or self._ended or self.needless:
+        if self._child is None or self._ended:
             return
         try:
             getattr(self, step)()
@@ -48,7 +43,7 @@ class Runner:
     def start(self) -> None:
         """Load; and count by computing what could not be followed by its shapes."""
         assert self._child is not None
-        self._facts = load(self._child, self._plan.curve.upstream, self._setting)
+        self._facts = load(self._child, self._plan.curve.upstream, [self._length], self._setting)
         if not self._counted:
             self._counted = self._ask("follow", self._setting.max_seconds, dry=False)
 

@@ -36,11 +36,11 @@ class Child:
     """
 
     def __init__(self, budget: int | None) -> None:
-        self._budget = budget
+        self._budget, self._before = budget, 0
         self._open = stack = ExitStack()
-        self._errors = stack.enter_context(tempfile.TemporaryFile())
+        self._errors = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (kill closes it)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.meter"],
+            [sys.executable, "-P", "-m", "harness.meter"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -69,6 +69,10 @@ class Child:
             if end.status not in ("refused", "unfollowed"):
                 self.kill()
             raise
+
+    def allow(self, budget: int) -> None:
+        """From now on it may hold so many bytes more than it does."""
+        self._budget, self._before = budget, memory.resident_with_children(self._process.pid) or 0
 
     def kill(self) -> None:
         """End it and all that it has started."""
@@ -108,8 +112,8 @@ class Child:
         while not text.endswith(b"\n"):
             if time.monotonic() > end:
                 raise Ended("time", f"stopped after {seconds:.3g} s")
-            held = memory.resident_with_children(self._process.pid)
-            if held is not None and self._budget is not None and held > self._budget:
+            held = (memory.resident_with_children(self._process.pid) or 0) - self._before
+            if self._budget is not None and held > self._budget:
                 raise Ended("memory", f"stopped at {_size(held)} of memory, where {_size(self._budget)} are allowed")
             if select.select([pipe], [], [], LOOK)[0]:
                 read = os.read(pipe, 1 << 16)

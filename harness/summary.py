@@ -1,0 +1,107 @@
+"""What measured points say, in words and cells: each by itself, how cost grows, and what one upstream saves."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from harness.growth import growth, growth_of, saved
+from harness.points import Point, curves
+from harness.presets import PRESETS, published
+
+#: What is fitted over length, with its name for people.
+GROWN = {"latency_median": "time", "peak_bytes": "memory"}
+
+
+def cells(point: Point) -> dict[str, str]:
+    """A point as a row of a table: empty where there is no figure."""
+    figures = point.figures
+
+    def told(name: str, unit: float = 1.0, digits: str = ".3g") -> str:
+        return f"{figures[name] / unit:{digits}}" if name in figures else ""
+
+    return {
+        "upstream": point.upstream,
+        "length": str(point.length),
+        "way": point.way,
+        "attention": point.attention,
+        "seconds": told("latency_median"),
+        "p95": told("latency_p95"),
+        "published": beside(point, "latency_median", 1),
+        "times real time": told("audio_per_second"),
+        "memory, MB": told("peak_bytes", 1e6, ",.0f"),
+        "MB published": beside(point, "peak_bytes", 1e6),
+        "GMACs": told("macs", 1e9, ",.4g"),
+        "joules": told("joules"),
+        "runs": str(len(point.runs) or ""),
+        "": point.sentence,
+    }
+
+
+def beside(point: Point, figure: str, unit: float) -> str:
+    """What was published of a preset's point, if it was."""
+    known = (each for each in published(point.preset) if point.length.unit == "tokens")
+    return next(
+        (
+            f"{each.value / unit:,.4g}"
+            for each in known
+            if (each.upstream, each.tokens, each.figure) == (point.upstream, point.length.value, figure)
+        ),
+        "",
+    )
+
+
+def sentences(points: Sequence[Point]) -> Iterator[str]:
+    """What follows from the points of one command, first how costs grow."""
+    yield from _growths(points)
+    yield from _savings(points)
+    yield from _uncounted(points)
+    for deviation in dict.fromkeys(text for point in points for text in point.deviations):
+        yield f"Note: {deviation}."
+
+
+def _growths(points: Sequence[Point]) -> Iterator[str]:
+    for curve in curves(points).values():
+        name = f"{curve[0].upstream} ({curve[0].way}, {curve[0].attention})"
+        for figure, what in GROWN.items():
+            if found := growth_of(curve, figure):
+                unit = "tokens" if curve[0].length.unit == "tokens" else "s"
+                fitted = f"over {found.lengths} lengths, {found.first:g} to {found.last:g} {unit}"
+                printed = growth(
+                    {
+                        p.tokens: p.value
+                        for p in published(curve[0].preset)
+                        if (p.upstream, p.figure) == (curve[0].upstream, figure)
+                    }
+                )
+                also = f"; published {printed}" if printed else ""
+                yield f"{name}: {what} grows with length to the power {found}, {fitted}{also}."
+
+
+def _savings(points: Sequence[Point]) -> Iterator[str]:
+    """Between the pairs of a preset, or between the first upstream and each other, wherever the way is the same."""
+    if not points:
+        return
+    names = list(dict.fromkeys(point.upstream for point in points))
+    preset = PRESETS.get(points[0].preset)
+    pairs = preset.pairs if preset else [(names[0], other) for other in names[1:]]
+    found = list(curves(points).values())
+    for one, other in pairs:
+        for curve, against in product(found, found):
+            if (curve[0].upstream, against[0].upstream) == (one, other) and _alike(curve[0], against[0]):
+                compared = saved(curve, against)
+                yield from [f"{compared}."] if compared else []
+
+
+def _alike(one: Point, other: Point) -> bool:
+    """Whether two curves differ in the upstream alone, or in an attention that one of them does not have."""
+    return one.way == other.way and (one.attention == other.attention or "own" in (one.attention, other.attention))
+
+
+def _uncounted(points: Sequence[Point]) -> Iterator[str]:
+    """What the FLOPs of each upstream leave out."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for point in points:
+        if point.uncounted:
+            known = names.setdefault(tuple(sorted(point.uncounted)), [])
+            known += [point.upstream] if point.upstream not in known else []
+    for operations, upstreams in names.items():
+        yield f"Not in the FLOPs of {', '.join(upstreams)}: {', '.join(operations)}."
