@@ -1,64 +1,167 @@
 """The selective scan of Mamba (Gu and Dao 2023, section 3.2), exact, on any device."""
 
-from collections.abc import Callable
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import register_flop_formula
 
-#: How many numbers of (frame, clip, state, width) are held at once: 2 MB of float32, so that they stay in a CPU's
-#: cache.
-BLOCK = 1 << 19
+from ._threads import share
 
 
-def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """Run the recurrence ``h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t``, ``y_t = <C_t, h_t> + D u_t`` from ``h_0
-    = 0``.
+class Scan(NamedTuple):
+    """One run of the recurrence ``h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t``, ``y_t = <C_t, h_t> + D u_t`` from
+    ``h_0 = 0``.
 
-    Args:
-        u, delta: (clip, frame, width); delta is positive.
-        A: (width, state), negative.
-        B, C: (clip, frame, state).
-        D: (width,).
+    ``u`` and ``delta`` are (clip, frame, width), ``A`` is (width, state) and negative, ``B`` and ``C`` are (clip,
+    frame, state), ``D`` is (width,). The steps delta are positive, or, where there is a ``bias`` (width,), the
+    softplus of its sum with delta. In ``reverse``, time runs from the last frame to the first.
+    """
+
+    u: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor
+    bias: Tensor | None = None
+    reverse: bool = False
+
+
+def selective_scan(*scans: Scan, gate: Tensor | None = None) -> Tensor:
+    """The sum of scans over the same frames, such as one in each direction, times the SiLU of ``gate``.
 
     Returns:
-        (clip, frame, width), of u's dtype. The recurrence itself runs in float32, or in float64 if u is, whatever
-        autocast wants.
+        (clip, frame, width), of the first u's dtype. The recurrence itself runs in float32, or in float64 if u is,
+        whatever autocast wants.
     """
-    given = u.dtype
+    tensors = [tensor for scan in scans for tensor in scan[:-1]]
+    y: Tensor = torch.ops.harness.scan(tensors, [scan.reverse for scan in scans], gate)
+    return y
+
+
+#: Operations of torch, one implementation for each device, so that whoever counts what a forward computes, or follows
+#: it by shapes alone, sees the scan. ``tensors`` are the fields of each Scan in turn, without the last.
+LIBRARY = torch.library.Library("harness", "FRAGMENT")
+LIBRARY.define("scan(Tensor?[] tensors, bool[] reverse, Tensor? gate) -> Tensor")
+
+
+def _unpack(tensors: Sequence[Tensor | None], reverse: Sequence[bool], dtype: torch.dtype) -> list[Scan]:
+    given: list[Any] = [None if tensor is None else tensor.detach().to(dtype) for tensor in tensors]
+    fields = len(Scan._fields) - 1
+    return [Scan(*given[fields * i : fields * (i + 1)], reverse=back) for i, back in enumerate(reverse)]
+
+
+def _scan_on_cpu(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
+    """Every piece of work is a block of channels of one clip: all scans, then the gate, while y is still in the cache."""
+    kernels, given = compiled_kernels(), tensors[0].dtype
+    if kernels is None or given == torch.float64:
+        return _scan_anywhere(tensors, reverse, gate)
+    scans = _unpack(tensors, reverse, torch.float32)
+    y = torch.empty(scans[0].u.shape)
+    out, arrays = y.numpy(), [_arrays(scan) for scan in scans]
+    by = None if gate is None else dense(gate)
+    clips, _, width = y.shape
+    states = max(scan.A.shape[1] for scan in scans)
+    blocks = math.ceil(width / kernels.LANES)
+
+    def work(piece: int) -> None:
+        clip, block = divmod(piece, blocks)
+        first = block * kernels.LANES
+        memory = torch.empty(3 + 2 * states, kernels.LANES).numpy()
+        for i, (scan, array) in enumerate(zip(scans, arrays, strict=True)):
+            kernels.scan(*array, out, memory, clip, first, scan.bias is not None, scan.reverse, i > 0)
+        if by is not None:
+            kernels.gate(out, by, clip, first)
+
+    share(work, clips * blocks)
+    return y.to(given)
+
+
+def _arrays(scan: Scan) -> list[Any]:
+    bias = scan.D if scan.bias is None else scan.bias
+    u, delta, a, d, bias = (dense(x) for x in (scan.u, scan.delta, scan.A, scan.D, bias))
+    return [u, delta, a, scan.B.numpy(), scan.C.numpy(), d, bias]
+
+
+def dense(x: Tensor) -> Any:
+    """A float32 array without gaps of a tensor on the CPU, of the same memory where possible."""
+    return x.detach().to(torch.float32).contiguous().numpy()
+
+
+@cache
+def compiled_kernels() -> ModuleType | None:
+    """The kernels for CPUs, or None where numba cannot be imported."""
+    try:
+        from . import _kernels
+    except ImportError as error:
+        warnings.warn(f"numba cannot be imported ({error}): the scan takes many times as long", stacklevel=2)
+        return None
+    return _kernels
+
+
+def _scan_anywhere(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
+    given = tensors[0].dtype
     dtype = torch.float64 if given == torch.float64 else torch.float32
-    with torch.autocast(u.device.type, enabled=False):
-        return _scan(*(x.to(dtype) for x in (u, delta, A, B, C, D))).to(given)
+    with torch.autocast(tensors[0].device.type, enabled=False):
+        y = torch.stack([_in_time(scan) for scan in _unpack(tensors, reverse, dtype)]).sum(0)
+        return (y if gate is None else y * functional.silu(gate.to(dtype))).to(given)
 
 
-def _scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+def _in_time(scan: Scan) -> Tensor:
+    """One scan, in its direction: (clip, frame, width)."""
+    u, delta, b, c = scan.u, scan.delta, scan.B, scan.C
+    if scan.bias is not None:
+        delta = functional.softplus(delta + scan.bias)
+    if scan.reverse:
+        u, delta, b, c = (x.flip(1) for x in (u, delta, b, c))
     if u.is_cuda and u.dtype == torch.float32 and (theirs := _mamba_ssm_scan()) is not None:
-        u, delta, B, C = (x.transpose(1, 2).contiguous() for x in (u, delta, B, C))
-        return theirs(u, delta, A, B, C, D).transpose(1, 2)
-    return _scan_in_blocks(u, delta, A, B, C, D)
+        u, delta, b, c = (x.transpose(1, 2).contiguous() for x in (u, delta, b, c))
+        y = theirs(u, delta, scan.A, b, c, scan.D).transpose(1, 2)
+    else:
+        # A GPU waits for every step of a loop, a CPU for every exponential, of which two runs need twice as many.
+        y = scan_in_chunks(Scan(u, delta, scan.A, b, c, scan.D), math.isqrt(u.shape[1]) if u.is_cuda else 1)
+    return y.flip(1) if scan.reverse else y
 
 
-def _scan_in_blocks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    clips, frames, width = u.shape
-    # Frames first, so that one step of the recurrence is one contiguous piece; width last, since it is the longest
-    # axis.
-    steps, u, b, c = (x.transpose(0, 1) for x in (delta, u, B, C))
-    inputs = steps * u
-    a = A.T.contiguous()
-    state = u.new_zeros(clips, len(a), width)
-    y = u.new_empty(frames, clips, width)
-    size = min(frames, max(1, BLOCK // state.numel()))
-    # Two buffers serve every block: fresh memory for each would cost as much as the arithmetic.
-    decay_buffer, states_buffer = (state.new_empty(size, *state.shape) for _ in range(2))
-    for first in range(0, frames, size):
-        block = slice(first, min(first + size, frames))
-        decay, states = (buffer[: block.stop - first] for buffer in (decay_buffer, states_buffer))
-        torch.mul(steps[block, :, None, :], a, out=decay).exp_()
-        torch.mul(inputs[block, :, None, :], b[block, :, :, None], out=states)
-        for now, keep in zip(states, decay, strict=True):
-            state = now.addcmul_(keep, state)
-        state = state.clone()
-        torch.sum(states.mul_(c[block, :, :, None]), dim=2, out=y[block])
-    return y.addcmul_(u, D).transpose(0, 1)
+def scan_in_chunks(scan: Scan, chunks: int) -> Tensor:
+    """A scan forwards, with all chunks of a sequence at once: a first run from zeros tells what each chunk adds to the
+    state, so that a second can start each from the state that it is really entered with.
+
+    Neither holds the states of more than one frame of every chunk. Steps are taken as they are.
+    """
+    clips, frames, width = scan.u.shape
+    length = math.ceil(frames / chunks)
+    chunks = math.ceil(frames / length)
+    rest = (0, 0, 0, chunks * length - frames)  # steps of size zero, which change no state
+    u, delta, b, c = (
+        functional.pad(x, rest).unflatten(1, (chunks, length)) for x in (scan.u, scan.delta, scan.B, scan.C)
+    )
+    inputs, rates = delta * u, scan.A.T.contiguous()
+    y = torch.empty_like(u)
+
+    def run(state: Tensor, *, last: bool) -> Tensor:
+        """From the states that chunks begin with, (clip, chunk, state, width), to those that they end with."""
+        for t in range(length):
+            decay = torch.mul(delta[:, :, t, None], rates).exp_()
+            state = torch.addcmul(inputs[:, :, t, None] * b[:, :, t, :, None], decay, state)
+            if last:
+                torch.sum(state * c[:, :, t, :, None], dim=2, out=y[:, :, t])
+        return state
+
+    starts = u.new_zeros(clips, chunks, len(rates), width)
+    if chunks > 1:
+        added, kept = run(starts, last=False), torch.exp(delta.sum(2)[:, :, None] * rates)
+        for i in range(1, chunks):
+            torch.addcmul(added[:, i - 1], kept[:, i - 1], starts[:, i - 1], out=starts[:, i])
+    run(starts, last=True)
+    return y.flatten(1, 2)[:, :frames].addcmul(scan.u, scan.D)
 
 
 def _mamba_ssm_scan() -> Callable[..., Tensor] | None:
@@ -69,3 +172,21 @@ def _mamba_ssm_scan() -> Callable[..., Tensor] | None:
         return None
     found: Callable[..., Tensor] = selective_scan_fn
     return found
+
+
+LIBRARY.impl("scan", _scan_anywhere, "CompositeExplicitAutograd")
+LIBRARY.impl("scan", _scan_on_cpu, "CPU")
+
+
+@torch.library.register_fake("harness::scan", lib=LIBRARY)
+def _(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
+    return torch.empty_like(tensors[0], memory_format=torch.contiguous_format)
+
+
+@register_flop_formula(torch.ops.harness.scan)
+def _flops(tensors: Sequence[Sequence[int]], reverse: Sequence[bool], *_: Any, **__: Any) -> int:
+    """Seven for each state (step times rate, its exponential, decay, input, their sum, output, its sum) and three for
+    each channel (step times input, the skip, its sum)."""
+    fields = len(Scan._fields) - 1
+    shapes = [(tensors[fields * i], tensors[fields * i + 2]) for i in range(len(reverse))]
+    return sum(math.prod(u) * (7 * rates[1] + 3) for u, rates in shapes)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from . import _convolution, _scan
 from ._patches import PATCH, adapt_positions, grid_of
-from ._scan import selective_scan
 
 STATE = 16
 TAPS = 4
@@ -31,20 +31,6 @@ class Shape(NamedTuple):
     norm: type[nn.Module]
     grid: tuple[int, int]
     directions: Directions = "bibi"
-
-
-class Drive(NamedTuple):
-    """What drives a scan: inputs and steps (clip, token, inner width), and the states' inputs and outputs (clip, token,
-    state)."""
-
-    u: Tensor
-    delta: Tensor
-    b: Tensor
-    c: Tensor
-
-    def flip(self) -> "Drive":
-        """The same from the end."""
-        return Drive(*(x.flip(1) for x in self))
 
 
 class Mixer(nn.Module):
@@ -69,40 +55,38 @@ class Mixer(nn.Module):
             self.register_parameter(states, nn.Parameter(rates))
         self.out_proj = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """All directions share the gate and the projection out.
+    def forward(self, x: Tensor, *, reverse: bool = False) -> Tensor:
+        """All directions share the gate and the projection out; in ``reverse``, each runs the other way.
 
         In Fo-Bi, the scan from the end reads the same convolved sequence, and both scans are added. In Bi-Bi, the
-        sequence itself is reversed, so that the convolution looks ahead, and the sum is halved.
+        second convolution looks ahead, and the sum is halved.
         """
-        x, gate = self.in_proj(x).chunk(2, dim=-1)
-        there = self._drive(x)
-        y = self._scan(there)
+        x, gate = (functional.linear(x, weight) for weight in self.in_proj.weight.chunk(2))
+        ways = [reverse, not reverse]
+        convolved = _convolution.convolve(x, *map(self._filter, self.sides, ways))
+        scans = [self._scan(*each) for each in zip(convolved, self.sides, ways, strict=False)]
         if self.directions == "fobi":
-            y = y + self._scan(there.flip(), "A_b_log").flip(1)
-        elif self.directions == "bibi":
-            y = (y + self._scan(self._drive(x.flip(1), "_b"), "A_b_log", "D_b").flip(1)) / 2
-        out: Tensor = self.out_proj(y * functional.silu(gate))
-        return out
+            scans.append(scans[0]._replace(A=-torch.exp(self.A_b_log), reverse=not reverse))
+        out: Tensor = self.out_proj(_scan.selective_scan(*scans, gate=gate))
+        return out / 2 if self.directions == "bibi" else out
 
-    def _drive(self, x: Tensor, side: str = "") -> Drive:
-        """Causal convolution and projections of (clip, token, inner width).
+    def _filter(self, side: str, reverse: bool) -> _convolution.Filter:
+        conv = getattr(self, f"conv1d{side}")
+        return _convolution.Filter(conv.weight, conv.bias, reverse)
 
-        What the scan reads is float32 in lower precisions as well: there, the authors' kernel adds the steps' bias and
-        takes their softplus in float32.
+    def _scan(self, u: Tensor, side: str, reverse: bool) -> _scan.Scan:
+        """What one side scans, projected from its convolved sequence (clip, token, inner width).
+
+        It is float32 in lower precisions as well: there, the authors' kernel adds the steps' bias and takes their
+        softplus in float32.
         """
-        conv, project, step = (getattr(self, f"{name}{side}") for name in ("conv1d", "x_proj", "dt_proj"))
-        causal = functional.pad(x.transpose(1, 2), (TAPS - 1, 0))
-        u = functional.silu(conv(causal)).transpose(1, 2)
+        project, step = getattr(self, f"x_proj{side}"), getattr(self, f"dt_proj{side}")
         dt, b, c = project(u).split([step.in_features, STATE, STATE], dim=-1)
-        with torch.autocast(x.device.type, enabled=False):
-            u, dt, b, c = (y.to(step.weight.dtype) for y in (u, dt, b, c))
-            return Drive(u, functional.softplus(step(dt)), b, c)
-
-    def _scan(self, drive: Drive, states: str = "A_log", skip: str = "D") -> Tensor:
-        return selective_scan(
-            drive.u, drive.delta, -torch.exp(getattr(self, states)), drive.b, drive.c, getattr(self, skip)
-        )
+        with torch.autocast(u.device.type, enabled=False):
+            dt, b, c = (y.to(u.dtype) for y in (dt, b, c))
+            a = -torch.exp(getattr(self, "A_b_log" if side else "A_log"))
+            delta = functional.linear(dt, step.weight)
+        return _scan.Scan(u, delta, a, b, c, getattr(self, f"D{side}"), step.bias, reverse)
 
     def initialise(self) -> None:
         """Mamba's initial steps: between 0.001 and 0.1, evenly in their logarithm."""
@@ -121,9 +105,9 @@ class Block(nn.Module):
         self.norm = norm(width, eps=1e-5)
         self.mixer = Mixer(width, directions)
 
-    def forward(self, stream: Tensor) -> Tensor:
-        """What the block adds to the stream (clip, token, width)."""
-        out: Tensor = self.mixer(self.norm(stream))
+    def forward(self, stream: Tensor, *, reverse: bool = False) -> Tensor:
+        """What the block adds to the stream (clip, token, width), which it reads from the end in ``reverse``."""
+        out: Tensor = self.mixer(self.norm(stream), reverse=reverse)
         return out
 
 
@@ -176,7 +160,7 @@ class Vim(Trunk):
         stream = tokens + self.positions(grid_of(image.shape[1], stride))
         streams = [stream]
         for there, back in zip(self.layers[::2], self.layers[1::2], strict=True):
-            stream = 2 * stream + there(stream) + back(stream.flip(1)).flip(1)
+            stream = 2 * stream + there(stream) + back(stream, reverse=True)
             streams.append(stream)
         return streams
 
