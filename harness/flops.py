@@ -1,16 +1,14 @@
 """What a forward computes: FLOPs by formula, what has no formula by name, the parameters it reads, the memory it needs.
 
 FLOPs of a matrix product are two for each multiplication with its addition, so that MACs are half of them. An
-exponential counts as one.
+exponential counts as one. Operations that upstreams define, such as the scan, bring their own formulas.
 """
 
-import importlib
 import math
-import sys
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +28,6 @@ MOVES = {
     *("new_full", "new_ones", "new_zeros", "ones", "ones_like", "rand", "randn", "scalar_tensor", "zero_", "zeros"),
     "zeros_like",
 }
-#: Where the scan lies, and the name that it goes by in the modules that call it.
-SCAN = ("harness.upstreams._scan", "selective_scan")
 #: What hands a tensor to code that cannot be counted.
 OUTSIDE = (Tensor.numpy, Tensor.__array__)
 
@@ -70,7 +66,6 @@ def count(forward: Callable[[], object], *, dry: bool = True) -> Count:
     ledger, reader, counter = _Ledger(), _Reader(), FlopCounterMode(display=False, custom_mapping=FORMULAS)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
-        stack.enter_context(_scan_as_one_operation())
         if dry:
             stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         for mode in (ledger, counter, reader):
@@ -139,50 +134,6 @@ class _Reader(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@torch.library.custom_op("harness::counted_scan", mutates_args=())
-def _scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The scan as one operation, whichever kernel runs it."""
-    found: Tensor = importlib.import_module(SCAN[0]).selective_scan(u, delta, A, B, C, D)
-    return found.clone()
-
-
-@_scan.register_fake
-def _(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    return torch.empty_like(u)
-
-
-@contextmanager
-def _scan_as_one_operation() -> Iterator[None]:
-    """Let every module that has the scan by its name call the operation, which has a formula.
-
-    Without it, what numba or CUDA kernels compute would not be seen, nor be followed by shapes alone.
-    """
-    module = sys.modules.get(SCAN[0])
-    if module is None:  # nothing loaded scans
-        yield
-        return
-    original = getattr(module, SCAN[1])
-    holders = [each for name, each in sys.modules.items() if name != SCAN[0] and _holds(each, original)]
-    try:
-        for holder in holders:
-            setattr(holder, SCAN[1], _scan)
-        yield
-    finally:
-        for holder in holders:
-            setattr(holder, SCAN[1], original)
-
-
-def _holds(module: Any, scan: Callable[..., Tensor]) -> bool:
-    return getattr(module, "__dict__", {}).get(SCAN[1]) is scan
-
-
-def _scan_flops(u: Sequence[int], delta: Sequence[int], a: Sequence[int], *_: Any, **__: Any) -> int:
-    """Seven for each state (step times rate, its exponential, decay, input, their sum, output, its sum) and three for
-    each channel (step times input, the skip, its sum)."""
-    clips, frames, width = u
-    return clips * frames * width * (7 * a[1] + 3)
-
-
 def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
     """Two matrix products, as for the fused kernels of GPUs."""
     return int(sdpa_flop_count(query, key, value))
@@ -206,7 +157,6 @@ def _inverse_real_fft_flops(x: Sequence[int], dim: Sequence[int], *_: Any, out_s
 
 #: What torch has no formula for, or had none when this was written.
 FORMULAS = {
-    torch.ops.harness.counted_scan: _scan_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
     torch.ops.aten._fft_c2c: _complex_fft_flops,
     torch.ops.aten._fft_r2c: _real_fft_flops,
