@@ -70,12 +70,13 @@ def event_onset_f(
     *,
     tolerance: float = 0.2,
     offsets: float | None = None,
-) -> float:
+) -> Any:
     """The F-measure of found events, over all clips and labels together; NaN where there is no event at all.
 
     An event is found where one of the same label begins at most ``tolerance`` seconds from it; each matches one other
     at most, and as many as possible do. With ``offsets`` they must also end at most so much of the reference's length
-    apart, or ``tolerance`` seconds where that is more. ``weight`` (clip,) multiplies a clip's counts.
+    apart, or ``tolerance`` seconds where that is more. ``weight`` (clip,) multiplies a clip's counts; (draw, clip)
+    gives a value for each draw.
 
     Source: event-based overall F of sed_eval (Mesaros et al. 2016), as HEAR scores with 200 ms, or 50 ms
     and ``offsets=0.2``. It is compared in floating point as it stands there, so events just ``tolerance`` apart can
@@ -83,11 +84,11 @@ def event_onset_f(
     """
     clips = zip(reference, found, strict=True)
     counts = np.array([(_hits(true, own, tolerance, offsets), len(true) + len(own)) for true, own in clips])
-    hits, events = (np.ones(len(counts)) if weight is None else weight) @ counts.reshape(-1, 2)
-    return float(2 * hits / events) if events > 0 else float("nan")
+    hits, events = ((np.ones(len(counts)) if weight is None else weight) @ counts.reshape(-1, 2)).T
+    return np.divide(2.0 * hits, events, out=np.full(np.shape(events), np.nan), where=events > 0)[()]
 
 
-@lru_cache(maxsize=512)  # a bootstrap asks again and again of the same clips
+@lru_cache(maxsize=512)  # settings that are tried give the same answers again and again
 def _hits(reference: Events, found: Events, tolerance: float, offsets: float | None) -> int:
     """How many events of a clip can be matched one to one."""
     from scipy.sparse import csr_matrix

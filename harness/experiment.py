@@ -1,5 +1,6 @@
 """The experiment: an upstream on a task under a protocol gives a result."""
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness import fit, results, stats
+from harness import answer_file, fit, results, stats
 from harness.data import cache_folder
 from harness.datasets import Task
 from harness.devices import pick_device
@@ -21,7 +22,7 @@ from harness.interfaces import Interface
 from harness.labelled import Labelled, label_task
 from harness.recipes import RULES as RECIPES
 from harness.recipes import WHOLE
-from harness.record import result_of
+from harness.record import kept_of, result_of
 from harness.registry import UpstreamSpec, load_task
 from harness.scoring import Scoring
 from harness.settings import Settings
@@ -228,8 +229,11 @@ def run(experiment: Experiment, report: Report = silent) -> Result:
     begin = time.perf_counter()
     (outcomes,) = fit_all(experiment, [data], report)
     cost["fit_seconds"] = round(time.perf_counter() - begin, 3)
-    result = result_of(experiment, interface, data, outcomes, {"cost": cost, "deviations": deviations})
-    path = results.write(result, settings.results)
+    kept = kept_of(experiment, data, outcomes)
+    content = answer_file.to_bytes(kept)
+    told = {"cost": cost, "deviations": deviations, "answers": hashlib.sha256(content).hexdigest()}
+    result = result_of(experiment, interface, data, outcomes, kept, told)
+    path = results.write(result, settings.results, content)
     text = f"{label}: {' '.join(results.describe_score(result))}"
     report(Event("result", text, {"file": str(path), "score": result.score}))
     return result

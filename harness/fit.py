@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.answers import Answers
 from harness.errors import UserError
 from harness.features import Features, Rows, Scale
 from harness.heads import Fitted, Head, Problem, Sample, Score, Tried
-from harness.scoring import Answers, Scoring
+from harness.scoring import Scoring
 from harness.splits import AnySplit
 from harness.types import Candidate, FoldScore
 

@@ -9,7 +9,7 @@ from harness import fit
 from harness.errors import UserError
 from harness.events import Event, Report, silent
 from harness.experiment import Experiment, fill, fit_all, load, settle
-from harness.record import badges_of, interval_of
+from harness.record import badges_of, kept_of
 from harness.types import Interval
 
 
@@ -76,7 +76,7 @@ def _drawn_from(experiment: Experiment, data: fit.Data, probed: dict[str, list[f
     for name, outcomes in probed.items():
         test = _mean([outcome.fold.score for outcome in outcomes])
         valid = _mean([data.scoring.sign * outcome.valid.value for outcome in outcomes])
-        interval = interval_of(experiment, data, outcomes, test)
+        interval = kept_of(experiment, data, outcomes).interval
         layers.append(Layer(name, valid, test, interval, choices.count(name)))
     chosen = [probed[name][i].fold.score for i, name in enumerate(choices)]
     return Curve(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import fit, stats
+from harness import fit
+from harness.answer_file import number_of
+from harness.answers import Kept, SplitAnswers
 from harness.interfaces import Interface
-from harness.metrics import METRICS
 from harness.provenance import environment
 from harness.shards import content_key
 from harness.targets import kind_of
-from harness.types import Class, Interval, Result, Trials
+from harness.types import Class, Result, Trials
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
@@ -25,11 +26,12 @@ def result_of(
     interface: Interface,
     data: fit.Data,
     outcomes: Sequence[fit.Outcome],
+    kept: Kept,
     told: dict[str, Any],
 ) -> Result:
-    """The result; ``told`` are its cost and its deviations."""
+    """The result of what was answered; ``told`` are its cost, its deviations and the hash of the answers' file."""
     labelled, scoring = experiment.labelled, data.scoring
-    scores = _table(experiment, scoring.metric, data, outcomes)
+    scores = kept.by_seed(scoring.metric)
     return Result(
         key=experiment.key,
         upstream=experiment.encoder.spec.label,
@@ -38,9 +40,9 @@ def result_of(
         interface=str(interface),
         head=labelled.head,
         metric=scoring.metric,
-        score=_mean(scores),
-        interval=interval_of(experiment, data, outcomes, _mean(scores)),
-        metrics=_finite({name: _mean(_table(experiment, name, data, outcomes)) for name in scoring.names}),
+        score=kept.scored.point,
+        interval=kept.interval,
+        metrics=_finite({name: float(kept.by_seed(name).mean()) for name in scoring.names}),
         folds=tuple(outcome.fold for outcome in outcomes),
         fold_std=fit.spread([float(x) for x in scores.mean(0)]),
         seed_std=fit.spread([float(x) for x in scores.mean(1)]),
@@ -65,49 +67,25 @@ def protocol_name(experiment: "Experiment") -> str:
     return "+".join([preset.name, *(str(name) for name, own in zip(used, usual, strict=True) if name != own)])
 
 
-def _table(experiment: "Experiment", metric: str, data: fit.Data, outcomes: Sequence[fit.Outcome]) -> stats.Table:
-    """A metric of every seed and split, (seed, split)."""
-    values = [data.scoring.measure(metric, outcome.answers) for outcome in outcomes]
-    return np.array(values).reshape(len(experiment.seeds), -1)
-
-
-def _mean(scores: stats.Table) -> float:
-    return float(scores.mean())
-
-
 def _finite(metrics: dict[str, float]) -> dict[str, float]:
     """Without those that are not defined on some split, such as the area under the curve of one class."""
     return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
-def interval_of(experiment: "Experiment", data: fit.Data, outcomes: Sequence[fit.Outcome], point: float) -> Interval:
-    """Answers of all seeds to one clip in one split are one observation."""
-    splits = len(outcomes) // len(experiment.seeds)
-    clips = experiment.labelled.clips
+def kept_of(experiment: "Experiment", data: fit.Data, outcomes: Sequence[fit.Outcome]) -> Kept:
+    """What was answered to the test clips of every split by the heads of every seed."""
+    clips, count = experiment.labelled.clips, len(outcomes) // len(experiment.seeds)
     speakers = isinstance(data.scoring.target, Trials)
     groups = [str(clip.target) if speakers else clip.group for clip in clips]
-    if data.scoring.metric == "accuracy" and isinstance(data.scoring.target, Class):
-        correct, folds, drawn = [], [], []
-        for index in range(splits):
-            rows = outcomes[index].rows
-            right = [o.answers.scores.argmax(1) == o.answers.truth for o in outcomes[index::splits]]
-            correct.append(np.mean(right, axis=0))
-            folds += [index] * len(rows)
-            drawn += [groups[i] for i in rows.tolist()]
-        return stats.accuracy_interval(np.concatenate(correct), folds, drawn)
-
-    tested = np.unique(np.concatenate([outcome.rows for outcome in outcomes]))
-    names, number = np.unique([groups[i] for i in tested.tolist()], return_inverse=True)
-    group = np.zeros(len(clips), np.int64)
-    group[tested] = number
-
-    def rescore(weight: stats.Table) -> float:
-        """The score when every group counts so many times; a fold where it is undefined is left out."""
-        values = [data.scoring.measure(data.scoring.metric, o.answers, weight[group[o.rows]]) for o in outcomes]
-        folds = np.array(values).reshape(-1, splits).mean(0)
-        return float(folds[np.isfinite(folds)].mean()) if np.isfinite(folds).any() else float("nan")
-
-    return stats.interval(rescore, len(names), point, share=METRICS[data.scoring.metric].percent)
+    numbers = np.array(list(map(number_of, clips)), np.int64)
+    names = sorted({groups[i] for outcome in outcomes for i in outcome.rows.tolist()})
+    place = {name: i for i, name in enumerate(names)}
+    splits = []
+    for index in range(count):
+        rows = outcomes[index].rows
+        where = np.array([place[groups[i]] for i in rows.tolist()], np.int64)
+        splits.append(SplitAnswers(numbers[rows], where, tuple(outcome.answers for outcome in outcomes[index::count])))
+    return Kept(data.scoring.target, data.scoring.metric, tuple(splits))
 
 
 def badges_of(experiment: "Experiment") -> tuple[str, ...]:

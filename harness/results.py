@@ -1,6 +1,7 @@
 """Results as files: one small JSON file per run, written whole or not at all."""
 
 import json
+import re
 import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -13,7 +14,9 @@ from harness.types import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 2
+SCHEMA = 3
+#: The suffix of the file beside a result that holds its answers.
+ANSWERS = ".safetensors"
 #: The columns of :func:`load`.
 COLUMNS = (
     "upstream",
@@ -49,15 +52,16 @@ def file_name(result: Result) -> str:
     return f"{safe}__{result.key[:12]}.json"
 
 
-def write(result: Result, folder: Path) -> Path:
-    """Write a result into a folder, atomically.
+def write(result: Result, folder: Path, answers: bytes) -> Path:
+    """Write a result into a folder, atomically, after the file with its answers.
 
     Raises:
         UserError: the folder cannot be written.
     """
     path = folder / file_name(result)
+    text = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        text = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        write_atomically(path.with_suffix(ANSWERS), answers)
         # A file name may hold bytes that are no text.
         write_atomically(path, text.encode("utf-8", "replace"))
     except OSError as error:
@@ -65,6 +69,13 @@ def write(result: Result, folder: Path) -> Path:
             f"the results folder {folder} cannot be written ({error.strerror}): choose another with --results"
         ) from error
     return path
+
+
+def answers_file(result: Result, folder: Path) -> Path | None:
+    """The file with a result's answers, if it lies in the folder."""
+    if not re.fullmatch("[0-9a-f]{12,}", result.key):  # files come from strangers
+        return None
+    return next(iter(sorted(folder.glob(f"*__{result.key[:12]}{ANSWERS}"))), None)
 
 
 def make_folder(folder: Path) -> None:

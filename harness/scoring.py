@@ -3,31 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness import targets
+from harness.answers import Answers, measure
 from harness.errors import UserError
 from harness.features import Rows
 from harness.heads import Outputs, Score
-from harness.metrics import METRICS, applicable, bind
+from harness.metrics import METRICS, applicable
 from harness.types import Clip, Events, Target, Trial, Trials
 
-Weights = npt.NDArray[np.float64]
 #: How many pairs of validation clips are drawn where a task has no trials of them.
 DRAWN_TRIALS = 20_000
 #: And between how many clips at most.
 DRAWN_CLIPS = 2_000
-
-
-class Answers(NamedTuple):
-    """What metrics look at: scores and truths of the clips (of trials, with each one's two clips; of events, lists)."""
-
-    scores: Any
-    truth: Any
-    pairs: "tuple[Rows, Rows] | None" = None
 
 
 @dataclass(frozen=True)
@@ -110,13 +102,9 @@ class Scoring:
             return Answers(found, [self.clips[i].target for i in rows.tolist()])
         return Answers(outputs, self.y[rows])
 
-    def measure(self, metric: str, answers: Answers, weight: Weights | None = None) -> float:
-        """A metric of answers, where clip i counts ``weight[i]`` times."""
-        if answers.pairs is not None and weight is not None:
-            # Two speakers who were drawn twice meet four times; one who was drawn twice has each trial twice.
-            one, other = (weight[end] for end in answers.pairs)
-            weight = np.where(answers.truth, one, one * other)
-        return bind(metric, self.target)(answers.scores, answers.truth, weight)
+    def measure(self, metric: str, answers: Answers) -> float:
+        """A metric of answers."""
+        return float(measure(metric, self.target, answers))
 
     def _loss(self, outputs: Outputs, rows: Rows) -> float:
         import torch

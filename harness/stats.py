@@ -1,7 +1,9 @@
 """Intervals, paired tests and ranks that know of test sampling alone: whole groups are resampled, across all folds."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,40 @@ FEWEST_SWAPPED = 6
 _AT_ONCE = 1 << 22
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A score of tested clips, and what it becomes when each of ``count`` groups of them counts so many times.
+
+    Draws are the same for all that have as many groups, so that scores of the same clips can be compared.
+    """
+
+    point: float
+    count: int
+    rescore: Rescore
+    draws: int = RESAMPLES
+
+    @cached_property
+    def resampled(self) -> Table:
+        """The score of every draw, (draw,), of as many groups as there are, with replacement."""
+        return np.concatenate([self._of(weights) for weights in drawn(self.count, self.draws)])
+
+    @cached_property
+    def left_out(self) -> Table:
+        """The score without each group, (group,)."""
+        return self._of(1 - np.eye(self.count))
+
+    def interval(self, bounds: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
+        """The interval of the score, which lies within ``bounds``."""
+        return _interval(self.point, self.count, lambda: self.left_out, lambda: self.resampled, bounds)
+
+    def _of(self, weights: Table) -> Table:
+        scores = np.asarray(self.rescore(weights), np.float64)
+        if scores.shape != (len(weights),):
+            raise ValueError(f"of {len(weights)} draws a score each was to come, and {scores.shape} came")
+        return scores
+
+
 class Paired(NamedTuple):
     """How far two scores of the same test clips lie apart: a less b.
 
@@ -46,47 +82,37 @@ class Rank(NamedTuple):
     tied_with_best: bool
 
 
-def interval(
-    rescore: Rescore, count: int, point: float, *, share: bool = True, draws: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """The interval of any score, from what it becomes when each of ``count`` groups counts so many times.
+def paired(a: Scored, b: Scored, swapped: Swapped | None) -> Paired:
+    """Whether two scores of the same groups differ.
 
-    Args:
-        rescore: from how often each group counts, (draw, group), to the scores, (draw,); NaN where undefined.
-        count: how many groups there are.
-        point: the score itself.
-        share: whether the score lies between 0 and 1, and so must its interval.
-        draws: how many times groups are drawn.
-        seed: of the draws.
+    Whole groups are swapped between them, in all ways or in many that are drawn. Where answers cannot be swapped
+    (None), p is twice the share of the paired bootstrap beyond a difference of 0.
     """
-    if count < FEW:
-        return _few(rescore, count, point, (0.0, 1.0) if share else (-np.inf, np.inf))
-    return _bootstrap(rescore, count, draws, seed)
-
-
-def paired(
-    a: Rescore,
-    b: Rescore,
-    swapped: Swapped,
-    count: int,
-    points: tuple[float, float],
-    *,
-    draws: int = RESAMPLES,
-    seed: int = 0,
-) -> Paired:
-    """Whether two scores of the same test clips differ."""
-    difference = points[0] - points[1]
-    found = interval(lambda weights: a(weights) - b(weights), count, difference, share=False, draws=draws, seed=seed)
+    count, draws = a.count, min(a.draws, b.draws)
+    difference = a.point - b.point
+    interval = _interval(
+        difference,
+        count,
+        lambda: a.left_out - b.left_out,
+        lambda: a.resampled[:draws] - b.resampled[:draws],
+        (-np.inf, np.inf),
+    )
+    if swapped is None:
+        if count < FEW:
+            return Paired(difference, interval, None, f"none: {count} groups are too few to resample")
+        apart = a.resampled[:draws] - b.resampled[:draws]
+        # What cannot be computed counts against a difference.
+        below, above = ((1 + int((~(side > 0)).sum())) / (1 + draws) for side in (apart, -apart))
+        return Paired(difference, interval, min(1.0, 2 * below, 2 * above), f"bootstrap over {count} groups")
     if count < FEWEST_SWAPPED:
-        return Paired(difference, found, None, f"none: swapping {count} groups gives no p below 0.05")
+        return Paired(difference, interval, None, f"none: swapping {count} groups gives no p below 0.05")
     every = 2**count <= draws
-    patterns = _patterns(count) if every else _coins(count, draws, seed)
     # Sums in another order differ in their last digits; what cannot be computed counts against a difference.
     least = abs(difference) * (1 - 1e-9) - 1e-12
-    hits = sum(int((~(np.abs(swapped(flags)) < least)).sum()) for flags in patterns)
+    hits = sum(int((~(np.abs(swapped(flags)) < least)).sum()) for flags in _swaps(count, draws, every))
     if every:
-        return Paired(difference, found, hits / 2**count, f"all {2**count:,} swaps of {count} groups")
-    return Paired(difference, found, (1 + hits) / (1 + draws), f"{draws:,} random swaps of {count} groups")
+        return Paired(difference, interval, hits / 2**count, f"all {2**count:,} swaps of {count} groups")
+    return Paired(difference, interval, (1 + hits) / (1 + draws), f"{draws:,} random swaps of {count} groups")
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
@@ -119,69 +145,45 @@ def rank_groups(
     return [Rank(1 + sum(beats(i, j) for i in everyone), not beats(best, j)) for j in everyone]
 
 
-def one_by_one(score: Callable[[Table], float]) -> Rescore:
-    """A :data:`Rescore` of a function that takes one draw, (group,), at a time."""
-    return lambda weights: np.array([score(weight) for weight in weights], np.float64)
+def mean_of_folds(scores: Table) -> Table:
+    """Scores (draw, fold) averaged over the folds in which they are defined; NaN where they are in none."""
+    defined = np.isfinite(scores)
+    total, count = np.where(defined, scores, 0).sum(1), defined.sum(1)
+    means: Table = np.divide(total, count, out=np.full(len(scores), np.nan), where=count > 0)
+    return means
 
 
-def accuracy_rescore(correct: Table, folds: Sequence[int], groups: Sequence[str]) -> tuple[Rescore, int]:
-    """What an accuracy that is averaged over folds becomes, and how many groups there are.
-
-    Args:
-        correct: per answered clip, the share of seeds that got it right.
-        folds: per clip, which split tested it.
-        groups: per clip, its group.
-    """
-    names, group = np.unique(np.asarray(groups), return_inverse=True)
-    fold = np.asarray(folds)
-    right = np.zeros((len(names), fold.max() + 1))
-    clips = np.zeros_like(right)
-    np.add.at(right, (group, fold), correct)
-    np.add.at(clips, (group, fold), 1)
-
-    def rescore(weights: Table) -> Table:
-        return mean_of_folds(weights @ right, weights @ clips)
-
-    return rescore, len(names)
+def drawn(count: int, draws: int, seed: int = 0) -> Iterator[Table]:
+    """How often each group is drawn, of as many as there are, with replacement: (draw, group) at a time."""
+    rng = np.random.default_rng(seed)
+    for size in _sizes(count, draws):
+        picked = rng.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
+        yield np.bincount(picked.ravel(), minlength=size * count).reshape(size, count).astype(np.float64)
 
 
-def accuracy_interval(correct: Table, folds: Sequence[int], groups: Sequence[str], seed: int = 0) -> Interval:
-    """The interval of an accuracy that is averaged over folds; see :func:`accuracy_rescore` and :func:`interval`."""
-    rescore, count = accuracy_rescore(correct, folds, groups)
-    return interval(rescore, count, float(rescore(np.ones((1, count)))[0]), seed=seed)
-
-
-def mean_of_folds(right: Table, clips: Table) -> Table:
-    """Each fold's share, (draw, fold), averaged over the folds that were drawn."""
-    share = np.divide(right, clips, out=np.zeros_like(right), where=clips > 0)
-    tested = (clips > 0).sum(1)
-    scores: Table = np.divide(share.sum(1), tested, out=np.full(len(share), np.nan), where=tested > 0)
-    return scores
-
-
-def _few(rescore: Rescore, count: int, point: float, bounds: tuple[float, float]) -> Interval:
+def _interval(
+    point: float,
+    count: int,
+    left_out: Callable[[], Table],
+    resampled: Callable[[], Table],
+    bounds: tuple[float, float],
+) -> Interval:
+    """By the bootstrap, or of few groups by the jackknife and Student's t."""
     if count == 1:
         return Interval(None, None, LEVEL, "none: one group", count)
-    left_out = _scores(rescore, 1 - np.eye(count))
-    if not np.isfinite(left_out).all():
-        return Interval(None, None, LEVEL, f"none: undefined without one of {count} groups", count)
-    error = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum())
-    half = _t(count) * float(error)
-    low, high = max(bounds[0], point - half), min(bounds[1], point + half)
-    return Interval(low, high, LEVEL, f"jackknife t over {count} groups: few", count)
-
-
-def _bootstrap(rescore: Rescore, count: int, draws: int, seed: int) -> Interval:
-    scores = np.concatenate([_scores(rescore, weights) for weights in _drawn(count, draws, seed)])
+    if count < FEW:
+        without = left_out()
+        if not np.isfinite(without).all():
+            return Interval(None, None, LEVEL, f"none: undefined without one of {count} groups", count)
+        error = np.sqrt((count - 1) / count * np.square(without - without.mean()).sum())
+        half = _t(count) * float(error)
+        low, high = max(bounds[0], point - half), min(bounds[1], point + half)
+        return Interval(low, high, LEVEL, f"jackknife t over {count} groups: few", count)
+    scores = resampled()
+    if not np.isfinite(scores).any():
+        return Interval(None, None, LEVEL, f"none: undefined in every draw of {count} groups", count)
     low, high = np.nanquantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high), LEVEL, f"bootstrap over {count} groups, {draws:,} resamples", count)
-
-
-def _scores(rescore: Rescore, weights: Table) -> Table:
-    scores = np.asarray(rescore(weights), np.float64)
-    if scores.shape != (len(weights),):
-        raise ValueError(f"of {len(weights)} draws a score each was to come, and {scores.shape} came")
-    return scores
+    return Interval(float(low), float(high), LEVEL, f"bootstrap over {count} groups, {len(scores):,} resamples", count)
 
 
 def _sizes(count: int, draws: int) -> Iterator[int]:
@@ -190,22 +192,19 @@ def _sizes(count: int, draws: int) -> Iterator[int]:
     return (min(size, draws - start) for start in range(0, draws, size))
 
 
-def _drawn(count: int, draws: int, seed: int) -> Iterator[Table]:
-    """How often each group is drawn, of as many as there are, with replacement: (draw, group) at a time."""
-    rng = np.random.default_rng(seed)
-    for size in _sizes(count, draws):
-        drawn = rng.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(np.float64)
+def _swaps(count: int, draws: int, every: bool) -> Iterator[Flags]:
+    """All ways of swapping groups, or so many that are drawn: (draw, group) at a time."""
+    return iter(_coins(count, draws)) if not every else iter([_patterns(count)])
 
 
-def _patterns(count: int) -> Iterator[Flags]:
-    yield (np.arange(2**count)[:, None] >> np.arange(count) & 1).astype(bool)
+def _patterns(count: int) -> Flags:
+    return (np.arange(2**count)[:, None] >> np.arange(count) & 1).astype(bool)
 
 
-def _coins(count: int, draws: int, seed: int) -> Iterator[Flags]:
-    rng = np.random.default_rng(seed)
-    for size in _sizes(count, draws):
-        yield rng.integers(2, size=(size, count), dtype=np.int8).astype(bool)
+@lru_cache(maxsize=2)  # every pair of a table asks for the same
+def _coins(count: int, draws: int) -> tuple[Flags, ...]:
+    rng = np.random.default_rng(0)
+    return tuple(rng.integers(2, size=(size, count), dtype=np.int8).astype(bool) for size in _sizes(count, draws))
 
 
 def _t(count: int) -> float:

@@ -155,7 +155,7 @@ class Result:
     """One upstream on one task under one protocol, with everything needed to trust or redo it.
 
     ``score`` is the primary ``metric`` and ``metrics`` are all that apply; ``deviations`` say in sentences where the
-    run had to leave its protocol.
+    run had to leave its protocol. ``answers`` is the SHA-256 of the file beside it with the answers to the test clips.
     """
 
     key: str
@@ -181,4 +181,5 @@ class Result:
     cost: Mapping[str, Any]
     environment: Mapping[str, Any]
     created: str
-    schema: int = 2
+    answers: str
+    schema: int = 3

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
 from harness.results import higher_is_better, is_share
 from harness.types import Result
 
-from .table import is_ranked
+from .groups import is_ranked
 
 _BLUE, _GREY = "#3b82f6", "#7b828d"
+#: What a curve over layers spans at least, so that differences of a few clips do not look like a finding.
+_LEAST = 0.1
 _GRID = "rgba(128,128,128,0.2)"
 
 
@@ -138,8 +142,16 @@ def layer_plot(scores: pd.DataFrame, metric: str) -> go.Figure | None:
         for name in scores
     ]
     xaxis = {"type": "category", "title": "layer"}
+    yaxis = {"range": _range(_unit(metric) * scores.to_numpy(), _unit(metric) * _LEAST)}
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
-    return _figure(lines, 300 + 20 * len(lines), xaxis=xaxis, legend=legend, showlegend=True)
+    return _figure(lines, 300 + 20 * len(lines), xaxis=xaxis, yaxis=yaxis, legend=legend, showlegend=True)
+
+
+def _range(values: npt.NDArray[np.float64], least: float) -> list[float]:
+    """The ends of an axis that shows all values with a margin, and is never shorter than ``least``."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = max((least - (high - low)) / 2, 0.05 * (high - low))
+    return [low - margin, high + margin]
 
 
 def weight_plot(weights: Sequence[Sequence[float]]) -> go.Figure | None:

@@ -16,16 +16,22 @@ a { color: inherit }
 nav dl { gap: .25rem 1.5rem; font-size: 1rem }
 nav dd { display: flex; flex-wrap: wrap; gap: 0 1rem }
 h2 ~ .note { margin: 0 0 .5rem }
+.scroll + .note { margin-top: .6rem }
 .scroll { overflow-x: auto }
 .scroll table { width: 100%; border-collapse: collapse; font-size: .9rem; overflow-wrap: normal }
 .scroll th, .scroll td { padding: .4rem .5rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; white-space: nowrap }
-.scroll td.long { min-width: 8rem; max-width: 18rem; white-space: normal; overflow-wrap: break-word }
+.scroll table.narrow { width: auto; min-width: min(100%, 32rem) }
+.scroll td.long, .scroll td.wide { min-width: 8rem; max-width: 18rem; white-space: normal; overflow-wrap: break-word }
+.scroll .name { position: sticky; left: 0; background: var(--page) }
 .scroll th { font-weight: 500; font-size: .8rem }
 .scroll .number { text-align: right }
 .scroll small { display: block; min-width: 10rem; max-width: 16rem; white-space: normal; color: var(--soft) }
 .badge { padding: .05rem .45rem; border: 1px solid currentColor; border-radius: 1rem; font-size: .8em;
   white-space: nowrap }
+@media (max-width: 40rem) {
+  .scroll td.wide { max-width: none; white-space: nowrap }
+}
 figure { margin: 1.5rem 0 0 }
 figcaption, .note { font-size: .85rem }
 details { margin-top: .4rem; border-top: 1px solid var(--line); padding-top: .4rem }

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +12,26 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from harness.errors import UserError
+from harness.export import to_csv, to_markdown
+from harness.leaderboard.groups import NO_PAIRS, Pairs, about, grouped, standings, warning
 from harness.leaderboard.page import build
-from harness.leaderboard.table import about, grouped, ranking, ranks, to_csv, to_markdown, warning
+from harness.leaderboard.pair_table import pair_sheet
+from harness.leaderboard.table import sheets
 from harness.protocols import PROTOCOLS
 from harness.results import COLUMNS
-from harness.types import Candidate, FoldScore, Interval, Result
+from harness.stats import Paired
+from harness.types import FoldScore, Interval, Result
+
+from records import result, tried
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
-def result(upstream: str = "mfcc", score: float = 0.715, **changes: Any) -> Result:
-    given = Result(
-        key=f"key of {upstream} {score}",
-        upstream=upstream,
-        task="esc50",
-        protocol="linear",
-        interface="last",
-        head="linear",
-        metric="accuracy",
-        score=score,
-        interval=Interval(score - 0.043, score + 0.041, 0.95, "bootstrap", 40),
-        metrics={"accuracy": score, "d_prime": 1.25},
-        folds=(FoldScore(("1",), score, 400, {"layer": "3"}), FoldScore(("2",), score, 400, {"layer": "4"})),
-        fold_std=0.02,
-        seed_std=None,
-        badges=(),
-        deviations=(),
-        candidates=(),
-        layer_weights=(),
-        data={"clips": 800},
-        method={"splits": "official"},
-        encoder={"parameters": 90_000_000},
-        cost={"clips_per_second": 120.5},
-        environment={"device": "cpu"},
-        created="2026-01-05T10:00:00Z",
-    )
-    return replace(given, **changes)
-
-
-def tried(layer: str, score: float, *, split: int = 0, seed: int = 0) -> Candidate:
-    return Candidate(split, seed, {"layer": layer, "lr": 0.1}, score)
-
-
-def page(folder: Path, *results: Result) -> str:
+def page(folder: Path, *results: Result, pairs: Pairs = NO_PAIRS) -> str:
     """The page without plotly.js, which is a hundred times longer than the rest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.leaderboard.page.get_plotlyjs", str)
-        index: Path = build(list(results), folder)[0]
+        index: Path = build(results, folder, pairs)[0]
     return index.read_text(encoding="utf-8")
 
 
@@ -67,12 +40,17 @@ def figures(text: str) -> list[dict[str, Any]]:
 
 
 def rows(*results: Result) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(to_csv(results))))
+    return list(csv.DictReader(io.StringIO(to_csv(sheets(results)))))
 
 
-def table(*results: Result) -> list[dict[str, str]]:
-    (group,) = grouped(results).values()
-    return list(ranking(group).to_dict("records"))
+def table(*results: Result, pairs: Pairs = NO_PAIRS) -> list[dict[str, str]]:
+    """The rows of the one table, each cell's text with what follows it."""
+    (sheet,) = sheets(results, pairs)
+    names = [column.name for column in sheet.columns]
+    return [
+        dict(zip(names, (" ".join(filter(None, [cell.text, cell.rest])) for cell in row), strict=True))
+        for row in sheet.rows
+    ]
 
 
 def order(*results: Result) -> list[tuple[str, str]]:
@@ -115,8 +93,13 @@ def test_a_leaky_result_is_never_ranked_with_a_test_selected_one() -> None:
     assert order(*several) == [("1", "3"), ("2", "0"), ("1", "2"), ("1", "1")]
 
 
+def test_a_result_with_the_key_of_another_has_its_own_standing() -> None:
+    assert order(result("a", 0.5, key="k"), result("b", 0.9, key="k", badges=("untrained",)))[1] == ("–", "b")
+
+
 def test_the_order_of_badges_makes_no_difference() -> None:
-    assert ranks([result("a", 0.5, badges=BOTH), result("b", 0.4, badges=BOTH[::-1])]) == [1, 2]
+    ranked = standings([result("a", 0.5, badges=BOTH), result("b", 0.4, badges=BOTH[::-1])])
+    assert [standing.rank for standing in ranked] == [1, 2]
 
 
 @pytest.mark.parametrize("badge", ["untrained", "partial", "contaminated", "one of a stranger"])
@@ -136,7 +119,91 @@ def test_a_badged_result_shows_its_badges() -> None:
 
 
 def test_equal_scores_share_a_rank() -> None:
-    assert ranks([result("a", 0.5), result("b", 0.5), result("c", 0.4)]) == [1, 1, 3]
+    ranked = standings([result("a", 0.5), result("b", 0.5), result("c", 0.4)])
+    assert [standing.rank for standing in ranked] == [1, 1, 3]
+
+
+def pairs_of(*tested: tuple[Result, Result, float | None]) -> dict[tuple[str, str], Paired]:
+    """Tests of pairs as they would be kept, with their p."""
+    interval = Interval(-0.01, 0.05, 0.95, "bootstrap over 40 groups, 10,000 resamples", 40)
+    return {(a.key, b.key): Paired(a.score - b.score, interval, p, "10,000 random swaps") for a, b, p in tested}
+
+
+A, B, C = result("a", 0.9), result("b", 0.8), result("c", 0.5)
+#: a and b cannot be told apart, c is worse than both.
+TOLD = pairs_of((A, B, 0.4), (C, A, 0.001), (B, C, 0.001))
+
+
+def ranked(pairs: Pairs, *results: Result) -> list[tuple[int | None, bool | None]]:
+    return [tuple(standing) for standing in standings(results, pairs)]
+
+
+def test_where_every_pair_was_tested_only_more_than_chance_gives_a_better_rank() -> None:
+    assert ranked(TOLD, A, B, C) == [(1, True), (1, True), (3, False)]
+
+
+def test_the_p_of_pairs_is_adjusted_for_how_many_there_are() -> None:
+    alone, three = pairs_of((A, B, 0.03)), pairs_of((A, B, 0.03), (A, C, 0.03), (B, C, 0.03))
+    assert ranked(alone, A, B) == [(1, True), (2, False)]
+    assert ranked(three, A, B, C) == [(1, True), (1, True), (1, True)]
+
+
+def test_where_lower_is_better_the_lower_of_two_is_the_better() -> None:
+    low, high = (result(name, score, metric="eer") for name, score in (("low", 0.1), ("high", 0.3)))
+    assert ranked(pairs_of((high, low, 0.01)), low, high) == [(1, True), (2, False)]
+
+
+@pytest.mark.parametrize("missing", [pairs_of((A, B, 0.4), (A, C, 0.001)), TOLD | pairs_of((A, B, None)), {}])
+def test_where_a_pair_was_not_tested_ranks_are_by_score_alone(missing: Pairs) -> None:
+    assert ranked(missing, A, B, C) == [(1, None), (2, None), (3, None)]
+
+
+def test_only_results_with_the_same_badges_are_held_against_each_other() -> None:
+    leaky = [result(name, score, badges=LEAKY) for name, score in (("l", 0.95), ("m", 0.9))]
+    found = ranked(TOLD, A, B, C, *leaky, result("u", 0.99, badges=("untrained",)))
+    assert found == [(1, True), (1, True), (3, False), (1, None), (2, None), (None, None)]
+
+
+def test_the_table_marks_the_best_and_what_cannot_be_told_apart_from_it() -> None:
+    (sheet,) = sheets([A, B, C], TOLD)
+    scores = [row[[column.name for column in sheet.columns].index("Score")] for row in sheet.rows]
+    assert [(cell.bold, cell.underlined) for cell in scores] == [(True, False), (False, True), (False, False)]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [(TOLD, [True, False]), (pairs_of((A, B, 0.4)), [False, True]), (NO_PAIRS, [False, False])],
+    ids=["all", "some", "none"],
+)
+def test_the_table_says_what_its_ranks_rest_on(pairs: Pairs, said: list[bool]) -> None:
+    (sheet,) = sheets([A, B, C], pairs)
+    assert [any(words in note for note in sheet.notes) for words in ("significantly", "by score alone")] == said
+
+
+def test_every_pair_is_shown_from_the_better_to_the_worse_with_its_adjusted_p() -> None:
+    ((names, group),) = grouped([A, B, C]).items()
+    sheet = pair_sheet(names, group, TOLD)
+    assert sheet is not None
+    cells = [[cell.text for cell in row[:6]] for row in sheet.rows]
+    assert cells == [
+        ["a", "b", "+10.0", "[-1.0, +5.0]", "0.4000", "0.4000"],
+        ["a", "c", "+40.0", "[-5.0, +1.0]", "0.0010", "0.0030"],
+        ["b", "c", "+30.0", "[-1.0, +5.0]", "0.0010", "0.0030"],
+    ]
+
+
+def test_of_many_pairs_those_with_the_best_are_shown() -> None:
+    many = [result(f"{i:02}", 0.9 - i / 100) for i in range(13)]
+    ((names, group),) = grouped(many).items()
+    sheet = pair_sheet(names, group, pairs_of(*((a, b, 0.5) for a, b in combinations(many, 2))))
+    assert sheet is not None
+    assert [row[0].text for row in sheet.rows] == ["00"] * 12 and len(sheet.records) == 78
+    assert sheet.notes == ("Of 78 pairs, those with the best are shown.",)
+
+
+def test_no_pairs_are_shown_where_none_was_tested() -> None:
+    ((names, group),) = grouped([A, B, C]).items()
+    assert pair_sheet(names, group, NO_PAIRS) is None
 
 
 def test_each_task_protocol_and_metric_is_ranked_for_itself() -> None:
@@ -259,8 +326,8 @@ def test_a_seed_is_no_choice() -> None:
     assert table(result(folds=folds))[0]["Chosen per fold"] == "layer 3"
 
 
-def test_the_csv_has_the_rank_and_every_column_of_a_result() -> None:
-    assert list(rows(result())[0]) == ["rank", *COLUMNS]
+def test_the_csv_has_the_standing_and_every_column_of_a_result() -> None:
+    assert list(rows(result())[0]) == ["rank", "tied_with_best", *COLUMNS]
 
 
 def test_the_csv_has_plain_numbers() -> None:
@@ -278,10 +345,6 @@ def test_the_csv_has_every_metric_and_every_deviation() -> None:
     assert (row["metrics"], row["deviations"]) == ("accuracy=0.715; d_prime=1.25", "one; another")
 
 
-def test_the_csv_of_no_results_is_its_header() -> None:
-    assert to_csv([]).splitlines() == [",".join(["rank", *COLUMNS])]
-
-
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_text_in_the_csv_is_never_a_formula(name: str) -> None:
     assert rows(result(upstream=name))[0]["upstream"].startswith("'")
@@ -295,23 +358,23 @@ def test_text_in_the_csv_begins_no_row_and_no_cell(name: str) -> None:
 @pytest.mark.parametrize("name", ["a|b", "a\nb", "`a", "<b>", "[a](http://b)", "a\\", "&lt;"])
 def test_a_name_cannot_break_the_markdown_table(name: str) -> None:
     hostile = result(name, interface=name, head=name, badges=(name,), deviations=(name,))
-    row = to_markdown([hostile]).splitlines()[-1]
+    row = to_markdown(sheets([hostile])).splitlines()[4]
     assert row.count("|") == 14 and not re.search(r"[<>`\\]|\]\(|&lt;", row)
 
 
-def test_a_name_cannot_break_a_markdown_heading() -> None:
-    heading, rest = to_markdown([result(task="a\n\n<b>")]).split("\n", 1)
-    assert heading == "## a &#60;b&#62;, protocol linear" and rest.startswith("\nScore: accuracy")
+def test_a_name_cannot_break_a_markdown_title() -> None:
+    title = to_markdown(sheets([result(task="a\n\n<b>")])).splitlines()[0]
+    assert title == "**a &#60;b&#62;, protocol linear**"
 
 
-def test_a_metric_cannot_break_the_text_above_a_markdown_table() -> None:
-    text = to_markdown([result(metric="a\n\n<b>|")]).splitlines()[2]
+def test_a_metric_cannot_break_the_text_below_a_markdown_table() -> None:
+    text = to_markdown(sheets([result(metric="a\n\n<b>|")])).splitlines()[-1]
     assert text == "Score: a &#60;b&#62;&#124;, unknown here and ordered as if higher were better."
 
 
-def test_the_markdown_has_the_warning_above_the_table() -> None:
-    text = to_markdown([result(badges=LEAKY, data=LEAKS)])
-    assert text.index("Scores flatter here") < text.index("| Rank")
+def test_the_markdown_has_the_warning_below_the_table() -> None:
+    text = to_markdown(sheets([result(badges=LEAKY, data=LEAKS)]))
+    assert text.index("| Rank") < text.index("Scores flatter here")
 
 
 # The page.
@@ -396,20 +459,20 @@ def links(text: str) -> dict[str, list[str]]:
 
 
 def test_links_are_grouped_by_task(tmp_path: Path) -> None:
-    text = page(tmp_path, result(), result(task="gtzan"), result(protocol="superb"))
-    assert links(text) == {"esc50": ["linear", "superb"], "gtzan": ["linear"]}
+    text = page(tmp_path, result(task="mine"), result(task="yours"), result(task="mine", protocol="superb"))
+    assert links(text) == {"mine": ["linear", "superb"], "yours": ["linear"]}
 
 
 def test_a_link_names_the_metric_where_one_protocol_has_several(tmp_path: Path) -> None:
-    text = page(tmp_path, result(), result(metric="map"), result(protocol="superb"))
-    assert links(text) == {"esc50": ["linear, accuracy", "linear, map", "superb"]}
+    several = result(task="mine"), result(task="mine", metric="map"), result(task="mine", protocol="superb")
+    text = page(tmp_path, *several)
+    assert links(text) == {"mine": ["linear, accuracy", "linear, map", "superb"]}
 
 
 def test_every_link_leads_to_its_section(tmp_path: Path) -> None:
     text = page(tmp_path, result(), result(task="gtzan"), result(protocol="superb"))
-    assert re.findall(r'<a href="#(\d+)">(.*?)</a>', text) == re.findall(
-        r'<section id="(\d+)">\n<h2>.*? <small>protocol (.*?)</small>', text
-    )
+    sections = re.findall(r'<section id="(\d+)">\n<h2>.*? <small>(?:protocol )?(.*?)(?: numbers)?</small>', text)
+    assert re.findall(r'<a href="#(\d+)">(.*?)</a>', text) == sections
 
 
 @pytest.mark.parametrize("field", ["key", "upstream", "task", "protocol", "interface", "head", "metric", "created"])
@@ -421,8 +484,13 @@ def test_text_of_a_result_is_never_code_in_the_page(tmp_path: Path, field: str) 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"deviations": (ATTACK,)}, {"metrics": {ATTACK: 0.5}}, {"badges": LEAKY, "data": {"leaks": ATTACK}}],
-    ids=["deviations", "metrics", "leaks"],
+    [
+        {"deviations": (ATTACK,)},
+        {"metrics": {ATTACK: 0.5}},
+        {"badges": LEAKY, "data": {"leaks": ATTACK}},
+        {"encoder": {"training": {"how": "unknown", "note": ATTACK}}},
+    ],
+    ids=["deviations", "metrics", "leaks", "training"],
 )
 def test_what_is_said_of_a_result_is_never_code_in_the_page(tmp_path: Path, changes: dict[str, Any]) -> None:
     text = page(tmp_path, result(**changes))
@@ -442,6 +510,13 @@ def test_provenance_is_never_code_in_the_page(tmp_path: Path, field: str, values
 def test_badges_and_choices_are_never_code_in_the_page(tmp_path: Path) -> None:
     folds = (FoldScore(("1",), 0.5, 400, {ATTACK: ATTACK}),)
     text = page(tmp_path, result(badges=(ATTACK,), folds=folds))
+    assert "<script>alert" not in text and "<img" not in text
+
+
+def test_a_name_across_tasks_and_in_a_test_of_a_pair_is_never_code_in_the_page(tmp_path: Path) -> None:
+    several = [result(name, score, task=task) for task in ("one", "two") for name, score in ((ATTACK, 0.5), ("b", 0.4))]
+    text = page(tmp_path, *several, pairs=pairs_of((several[0], several[1], 0.5)))
+    assert "Across tasks" in text and "Tests of pairs" in text
     assert "<script>alert" not in text and "<img" not in text
 
 
@@ -535,6 +610,17 @@ def test_a_layer_is_drawn_in_the_unit_and_by_the_direction_of_its_metric(
     candidates = (tried("0", 0.25), tried("0", 0.5), tried("1", 0.75))
     line = figures(page(tmp_path, result(metric=metric, candidates=candidates)))[1]["data"][0]
     assert line["y"] == drawn
+
+
+@pytest.mark.parametrize(
+    ("scores", "drawn"), [((0.5, 0.51), (45.5, 55.5)), ((0.2, 0.6), (18, 62)), ((0.5, 0.5), (45, 55))], ids=str
+)
+def test_a_curve_over_layers_spans_ten_points_at_least(
+    tmp_path: Path, scores: tuple[float, ...], drawn: tuple[float, float]
+) -> None:
+    candidates = tuple(tried(str(layer), score) for layer, score in enumerate(scores))
+    axis = figures(page(tmp_path, result(candidates=candidates)))[1]["layout"]["yaxis"]
+    assert axis["range"] == pytest.approx(drawn)
 
 
 def test_layers_are_drawn_in_their_order_with_final_apart(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn import metrics as reference
 
-from harness import metrics
+from harness import formulas
 from harness.metrics import DEFAULTS, METRICS, applicable, bind
 from harness.targets import kind_of
 from harness.types import KINDS, Class, Events, Slots, SoundEvent, Tags, Target, Trials, Value
@@ -179,20 +179,20 @@ def test_the_equal_error_rate_is_the_root_that_superb_finds(seed: int) -> None:
     scores, same, _ = draw("trials", seed, 300)
     alarm, hit, _ = reference.roc_curve(same, scores)
     root = brentq(lambda x: 1 - x - np.interp(x, alarm, hit), 0, 1)
-    assert metrics.equal_error_rate(scores, same) == pytest.approx(root, abs=1e-9)
+    assert formulas.equal_error_rate(scores, same) == pytest.approx(root, abs=1e-9)
 
 
 @pytest.mark.parametrize(("scores", "rate"), [([3, 2, 1, 0], 0), ([0, 1, 2, 3], 1), ([1, 1, 1, 1], 0.5)])
 def test_the_equal_error_rate_of_clear_cases(scores: list[float], rate: float) -> None:
-    assert metrics.equal_error_rate(np.array(scores), np.array([True, True, False, False])) == rate
+    assert formulas.equal_error_rate(np.array(scores), np.array([True, True, False, False])) == rate
 
 
 def test_the_cost_weighs_misses_and_false_alarms() -> None:
     scores, same = np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, False, True, False])
     half_missed, half_passed = 0.05 * 0.5 / 0.05, 0.5 * 0.5 / 0.5
-    assert metrics.min_dcf(scores, same) == pytest.approx(half_missed)
-    assert metrics.min_dcf(scores, same, p_target=0.5, c_miss=4) == pytest.approx(half_passed)
-    assert metrics.min_dcf(-scores, same) == pytest.approx(1)
+    assert formulas.min_dcf(scores, same) == pytest.approx(half_missed)
+    assert formulas.min_dcf(scores, same, p_target=0.5, c_miss=4) == pytest.approx(half_passed)
+    assert formulas.min_dcf(-scores, same) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("worst", [False, True])
@@ -200,29 +200,29 @@ def test_a_label_without_an_error_counts_as_half_an_error(worst: bool) -> None:
     y = np.array([1, 1, 0, 0, 0])[:, None]
     scores = np.array([5.0, 4, 3, 2, 1])[:, None]
     expected = np.sqrt(2) * norm.ppf(1 - 1 / 12)
-    assert metrics.d_prime(-scores if worst else scores, y) == pytest.approx(-expected if worst else expected)
+    assert formulas.d_prime(-scores if worst else scores, y) == pytest.approx(-expected if worst else expected)
 
 
 def test_labels_that_are_all_alike_are_left_out() -> None:
     scores, y, _ = draw("tags", 0)
-    assert metrics.auroc(scores, y) == pytest.approx(metrics.auroc(scores[:, :2], y[:, :2]))
-    assert metrics.mean_average_precision(scores, y) == pytest.approx(
-        metrics.mean_average_precision(scores[:, [0, 1, 3]], y[:, [0, 1, 3]])
+    assert formulas.auroc(scores, y) == pytest.approx(formulas.auroc(scores[:, :2], y[:, :2]))
+    assert formulas.mean_average_precision(scores, y) == pytest.approx(
+        formulas.mean_average_precision(scores[:, [0, 1, 3]], y[:, [0, 1, 3]])
     )
 
 
 def test_classes_are_ranked_by_their_probabilities() -> None:
     # The first class has its higher logit in the second clip, and its higher probability in the first.
     scores = np.array([[1.0, -5.0], [2.0, 6.0]])
-    assert metrics.auroc(scores, np.array([0, 1])) == 1
-    assert metrics.auroc(scores, np.array([[1, 0], [0, 1]])) == 0.5
+    assert formulas.auroc(scores, np.array([0, 1])) == 1
+    assert formulas.auroc(scores, np.array([[1, 0], [0, 1]])) == 0.5
 
 
 def test_a_class_that_was_never_learnt_is_never_answered() -> None:
     scores, y, _ = draw("class", 0)
     assert (y == 4).any()
-    assert metrics.balanced_accuracy(scores, np.full_like(y, 4)) == 0
-    assert math.isfinite(metrics.d_prime(scores, y))
+    assert formulas.balanced_accuracy(scores, np.full_like(y, 4)) == 0
+    assert math.isfinite(formulas.d_prime(scores, y))
 
 
 @pytest.mark.parametrize(("right", "answered", "agrees"), [(60, 72, 1), (73, 61, 1), (60, 61, 0), (67, 73, 0)])

@@ -22,7 +22,6 @@ from harness.results import (
     load,
     read,
     read_all,
-    write,
 )
 from harness.types import Candidate, FoldScore, Interval, Result
 
@@ -52,6 +51,7 @@ RESULT = Result(
     cost={"clips_per_second": 12.5},
     environment={"device": "cpu", "torch": "2.6"},
     created="2025-01-02T03:04:05+00:00",
+    answers="cd" * 32,
 )
 ALONE = replace(
     RESULT,
@@ -61,6 +61,10 @@ ALONE = replace(
     metrics={},
     deviations=(),
 )
+
+
+def write(result: Result, folder: Path) -> Path:
+    return results.write(result, folder, b"answers")
 
 
 def document(change: Mapping[str, Any]) -> str:
@@ -113,7 +117,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     monkeypatch.setattr(os, "fsync", full)
     with refused("cannot be written .No space left on device"):
         write(replace(RESULT, score=0.5), tmp_path)
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == sorted([path, path.with_suffix(".safetensors")])
     assert read(path) == RESULT
 
 
@@ -198,7 +202,7 @@ FOREIGN = {
     "a number": "5",
     "null": "null",
     "an object": '{"some": "thing"}',
-    "just a schema": '{"schema": 2}',
+    "just a schema": '{"schema": 3}',
     "a result with a field too many": document({"other": 1}),
     "a result with a field too few": json.dumps({k: v for k, v in asdict(RESULT).items() if k != "metric"}),
 }
@@ -218,11 +222,11 @@ def test_bytes_that_are_no_text_are_named_not_read(tmp_path: Path, refused: Refu
         read(tmp_path / "foreign.json")
 
 
-@pytest.mark.parametrize("schema", [1, 3, 99, 0, "2", None])
+@pytest.mark.parametrize("schema", [1, 2, 99, 0, "3", None])
 def test_another_schema_is_refused_with_what_to_do(tmp_path: Path, refused: Refused, schema: object) -> None:
     (tmp_path / "other.json").write_text(document({"schema": schema}), encoding="utf-8")
     with refused(
-        rf"other.json has schema '?{schema}'?, and this version reads schema 2: make it anew with .harness run"
+        rf"other.json has schema '?{schema}'?, and this version reads schema 3: make it anew with .harness run"
     ):
         read(tmp_path / "other.json")
 
@@ -367,7 +371,7 @@ def test_files_that_are_being_written_are_not_read(tmp_path: Path, monkeypatch: 
     seen: list[list[Result]] = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(results.read_all(tmp_path)))
     write(RESULT, tmp_path)
-    assert seen == [[]]
+    assert seen == [[], []]
 
 
 # Told in words.
