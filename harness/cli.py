@@ -361,10 +361,11 @@ def leaderboard_build(
     ),
 ) -> None:
     """Render results as one self-contained page, Markdown and CSV."""
+    from harness import points
     from harness.leaderboard.page import build
     from harness.results import read_all
 
-    for path in build(read_all(results), out):
+    for path in build(read_all(results), out, points=points.read_all(results)):
         print(path)
 
 

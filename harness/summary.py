@@ -78,15 +78,12 @@ def _growths(points: Sequence[Point]) -> Iterator[str]:
 
 def _savings(points: Sequence[Point]) -> Iterator[str]:
     """Between the pairs of a preset, or between the first upstream and each other, wherever the way is the same."""
-    if not points:
-        return
-    names = list(dict.fromkeys(point.upstream for point in points))
-    preset = PRESETS.get(points[0].preset)
-    pairs = preset.pairs if preset else [(names[0], other) for other in names[1:]]
-    found = list(curves(points).values())
-    for one, other in pairs:
-        for curve, against in product(found, found):
-            if (curve[0].upstream, against[0].upstream) == (one, other) and _alike(curve[0], against[0]):
+    for preset in dict.fromkeys(point.preset for point in points):
+        these = [point for point in points if point.preset == preset]
+        names = list(dict.fromkeys(point.upstream for point in these))
+        pairs = PRESETS[preset].pairs if preset in PRESETS else [(names[0], other) for other in names[1:]]
+        for curve, against in product(curves(these).values(), repeat=2):
+            if (curve[0].upstream, against[0].upstream) in pairs and _alike(curve[0], against[0]):
                 compared = saved(curve, against)
                 yield from [f"{compared}."] if compared else []
 

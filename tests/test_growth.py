@@ -1,25 +1,13 @@
 """How cost grows, and what one upstream saves against another."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pytest
 
 from harness.growth import growth, growth_of, saved
 from harness.paths import Length
-from harness.points import Point, curves
+from harness.points import curves
 
-
-def point(upstream: str, tokens: float, *runs: float, **own: Any) -> Point:
-    figures: Mapping[str, float] = {"latency_median": float(np.median(runs)), "tokens": tokens, "peak_bytes": tokens}
-    values: dict[str, Any] = {
-        **{"upstream": upstream, "way": "uncut", "attention": "sdpa", "dtype": "float32", "batch": 1},
-        **{"length": Length("tokens", tokens), "status": "measured", "sentence": "", "figures": figures, "runs": runs},
-        **{"uncounted": {}, "together": "a", "preset": "", "deviations": (), "hardware": {}, "environment": {}},
-        "created": "",
-    }
-    return Point(**values | own)
+from measured import point
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 1.5, 2.0])
