@@ -235,6 +235,7 @@ def measure(
     """Measure time, memory and FLOPs over the length of a clip. Points go to the folder measures of --results.
 
     Each point has a fresh process with a budget: what crashes, hangs or takes too much ends in a row that says so.
+    Measured again, a point replaces the old one.
     """
     from harness.measure import measure as measure_all
     from harness.measure import of_preset

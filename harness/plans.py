@@ -53,19 +53,19 @@ class Plan:
         """Why a length need not be tried, if so."""
         if length in self.ended:
             return self.ended[length]
+        counted = self.counts.get(length)
+        if counted and (end := cropped(self.curve, counted) or self._too_large(counted["peak_bytes"])):
+            return end
         for other in sorted(self.ended):
             why = self.ended[other]
             if other.unit == length.unit and other < length and why.status in ("time", "memory"):
-                return Ended("skipped", f"not tried, for at {other}: {why.sentence}")
-        counted = self.counts.get(length)
-        if counted is None:
-            return None
-        if end := cropped(self.curve, counted):
-            return end
-        if self.budget is not None and counted["peak_bytes"] > self.budget:
-            needed, allowed = counted["peak_bytes"] / 1e9, self.budget / 1e9
-            return Ended("memory", f"needs {needed:.1f} GB, and {allowed:.1f} GB are allowed")
+                return Ended("skipped", f"not tried after {other}: {why.sentence}")
         return None
+
+    def _too_large(self, needed: int) -> Ended | None:
+        if self.budget is None or needed <= self.budget:
+            return None
+        return Ended("memory", f"needs {needed / 1e9:.1f} GB, and {self.budget / 1e9:.1f} GB are allowed")
 
 
 def cropped(curve: Curve, seen: Mapping[str, Any]) -> Ended | None:

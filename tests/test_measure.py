@@ -187,7 +187,7 @@ def test_each_ends_in_its_row_and_longer_clips_are_not_tried_while_others_are(
         ("unruly:crops", "cropped", "one forward hears only 67 % of such a clip"),
         ("unruly:tensor", "memory", "needs 4000.0 GB, and 0.2 GB are allowed"),
         ("unruly", "measured", ""),
-        ("unruly:hangs", "skipped", "not tried, for at 1.5 s: stopped after 5 s"),
+        ("unruly:hangs", "skipped", "not tried after 1.5 s: stopped after 5 s"),
         ("unruly:crops", "cropped", "one forward hears only 50 % of such a clip"),
         ("unruly:tensor", "memory", "needs 4000.0 GB, and 0.2 GB are allowed"),
         ("unruly", "measured", ""),
