@@ -77,12 +77,17 @@ class Saved(NamedTuple):
     memory: float | None
 
     def __str__(self) -> str:
-        spread = f" [{100 * self.low:.1f}, {100 * self.high:.1f}] over {self.pairs} pairs of runs"
-        memory = "" if self.memory is None else f", memory by {100 * self.memory:.1f} %"
+        pairs = f"{self.pairs} pair{'s' * (self.pairs > 1)} of runs"
+        time = f"time is {_less(self.time)} [{100 * self.low:.1f}, {100 * self.high:.1f}], over {pairs}"
+        memory = "" if self.memory is None else f", memory is {_less(self.memory)}"
         return (
             f"{self.point.upstream} against {self.against.upstream} ({self.against.attention}) at {self.point.length}: "
-            f"time is less by {100 * self.time:.1f} %{spread}{memory}"
+            f"{time}{memory}"
         )
+
+
+def _less(share: float) -> str:
+    return f"{'less' if share >= 0 else 'more'} by {100 * abs(share):.1f} %"
 
 
 def saved(curve: Sequence[Point], against: Sequence[Point]) -> Saved | None:

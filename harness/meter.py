@@ -97,7 +97,8 @@ class Meter:
         return {**asdict(counted), "macs": counted.macs, **self._about(way, asked, heard)}
 
     def run(self, *, way: str, attention: str, length: Mapping[str, Any], batch: int) -> dict[str, Any]:
-        """Time one forward; gives its seconds, the most memory it took, and its joules where they can be read."""
+        """Time one forward; gives its seconds, on a CPU those that its threads worked, the most memory it took, and its
+        joules where they can be read."""
         from harness.attention import attending
 
         upstream = self._loaded()
@@ -110,15 +111,16 @@ class Meter:
                 WAYS[way].forward(upstream, clips)
             self._begin()
             before = self._joules() if self._joules else None
-            begin = time.perf_counter()
+            begin, worked = time.perf_counter(), time.process_time()
             tokens = WAYS[way].forward(upstream, clips)
             self._wait()
-            seconds = time.perf_counter() - begin
+            seconds, worked = time.perf_counter() - begin, time.process_time() - worked
         joules = None if self._joules is None or before is None else self._joules() - before
         most = self._most()
         self._give_back()
         return {
             "seconds": seconds,
+            "processor_seconds": None if self._on_gpu() else worked,
             "joules": joules,
             "baseline_bytes": self._baseline,
             "peak_bytes": None if most is None else max(0, most - self._baseline),

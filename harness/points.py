@@ -22,9 +22,9 @@ class Point:
     """One upstream at one length, or why there is no figure.
 
     ``way`` is one of :data:`harness.paths.WAYS`; ``attention`` is ``eager``, ``sdpa`` or, where torch's attention is
-    not called, ``own``. ``status`` is ``measured``, or how it ended, which ``sentence`` says. Figures that could not
-    be had are absent. ``runs`` are the seconds of each forward; points that share ``together`` took turns, so that
-    their runs are pairs. ``deviations`` say where a preset was left.
+    not called, ``own``. ``status`` is ``measured``, or how it ended; ``sentence`` says that and what else is odd.
+    Figures that could not be had are absent. ``runs`` are the seconds of each forward; points that share ``together``
+    took turns, so that their runs are pairs. ``deviations`` say where a preset was left.
     """
 
     upstream: str

@@ -68,7 +68,7 @@ class Runner:
         """What came of it; ``mark`` is shared by the points that took turns."""
         curve, setting, ended = self._plan.curve, self._setting, self._ended
         runs = [] if ended else self._runs or [self._first]
-        cold = ("one forward, not warmed up",) if runs and not self._runs else ()
+        remark = "one forward, not warmed up" if runs and not self._runs else ""
         return Point(
             upstream=self._facts.get("label", curve.upstream),
             way=curve.way,
@@ -77,13 +77,13 @@ class Runner:
             batch=setting.batch,
             length=self._length,
             status=ended.status if ended else "measured",
-            sentence=ended.sentence if ended else "",
+            sentence=ended.sentence if ended else remark,
             figures=known(self._facts, self._counted) | seen(runs, setting.batch),
             runs=tuple(run["seconds"] for run in runs),
             uncounted=self._counted.get("uncounted", {}),
             together=mark,
             preset=setting.preset,
-            deviations=setting.deviations + cold,
+            deviations=setting.deviations,
             hardware=self._facts.get("hardware", {}),
             environment=self._facts.get("environment", {}),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -110,6 +110,7 @@ def seen(runs: Sequence[Mapping[str, Any]], batch: int) -> dict[str, float]:
         "latency_p95": statistics.quantiles(seconds, n=20, method="inclusive")[-1]
         if len(seconds) >= RUNS_FOR_P95
         else None,
+        "processor_seconds": _median_of("processor_seconds", runs),
         "clips_per_second": batch / median,
         "audio_per_second": audio and batch * audio / median,
         "real_time_factor": audio and median / (batch * audio),
@@ -119,6 +120,12 @@ def seen(runs: Sequence[Mapping[str, Any]], batch: int) -> dict[str, float]:
         "joules": _joules(runs),
     }
     return _had(figures)
+
+
+def _median_of(name: str, runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """None where a run lacks it."""
+    values = [run[name] for run in runs]
+    return None if None in values else statistics.median(values)
 
 
 def _joules(runs: Sequence[Mapping[str, Any]]) -> float | None:

@@ -8,7 +8,7 @@ from harness.points import Point, curves
 from harness.presets import PRESETS, published
 
 #: What is fitted over length, with its name for people.
-GROWN = {"latency_median": "time", "peak_bytes": "memory"}
+GROWN = {"latency_median": "time", "processor_seconds": "processor time", "peak_bytes": "memory"}
 
 
 def cells(point: Point) -> dict[str, str]:
