@@ -78,16 +78,22 @@ class Saved(NamedTuple):
 
     def __str__(self) -> str:
         pairs = f"{self.pairs} pair{'s' * (self.pairs > 1)} of runs"
-        time = f"time is {_less(self.time)} [{100 * self.low:.1f}, {100 * self.high:.1f}], over {pairs}"
-        memory = "" if self.memory is None else f", memory is {_less(self.memory)}"
+        memory = "" if self.memory is None else f"; {_compared('memory', self.memory)}"
         return (
             f"{self.point.upstream} against {self.against.upstream} ({self.against.attention}) at {self.point.length}: "
-            f"{time}{memory}"
+            f"{_compared('time', self.time, self.low, self.high)}, over {pairs}{memory}"
         )
 
 
-def _less(share: float) -> str:
-    return f"{'less' if share >= 0 else 'more'} by {100 * abs(share):.1f} %"
+def _compared(what: str, *shares: float) -> str:
+    """A share that is saved and its bounds: in percent, or, of what costs more, as a factor."""
+    if shares[0] >= 0:
+        told, *ends = (f"{100 * share:.1f}" for share in shares)
+        text = f"{what} is less by {told} %"
+    else:
+        told, *ends = (f"{1 - share:.3g}" for share in shares)
+        text, ends = f"{what} is {told} times as much", ends[::-1]
+    return f"{text} [{', '.join(ends)}]" if ends else text
 
 
 def saved(curve: Sequence[Point], against: Sequence[Point]) -> Saved | None:

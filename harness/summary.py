@@ -15,8 +15,8 @@ def cells(point: Point) -> dict[str, str]:
     """A point as a row of a table: empty where there is no figure."""
     figures = point.figures
 
-    def told(name: str, unit: float = 1.0, digits: str = ".3g") -> str:
-        return f"{figures[name] / unit:{digits}}" if name in figures else ""
+    def told(name: str, unit: float = 1.0) -> str:
+        return short(figures[name] / unit) if name in figures else ""
 
     return {
         "upstream": point.upstream,
@@ -27,9 +27,9 @@ def cells(point: Point) -> dict[str, str]:
         "p95": told("latency_p95"),
         "published": beside(point, "latency_median", 1),
         "times real time": told("audio_per_second"),
-        "memory, MB": told("peak_bytes", 1e6, ",.0f"),
+        "memory, MB": told("peak_bytes", 1e6),
         "MB published": beside(point, "peak_bytes", 1e6),
-        "GMACs": told("macs", 1e9, ",.4g"),
+        "GMACs": told("macs", 1e9),
         "joules": told("joules"),
         "runs": str(len(point.runs) or ""),
         "": point.sentence,
@@ -41,7 +41,7 @@ def beside(point: Point, figure: str, unit: float) -> str:
     known = (each for each in published(point.preset) if point.length.unit == "tokens")
     return next(
         (
-            f"{each.value / unit:,.4g}"
+            short(each.value / unit)
             for each in known
             if (each.upstream, each.tokens, each.figure) == (point.upstream, point.length.value, figure)
         ),
@@ -49,16 +49,21 @@ def beside(point: Point, figure: str, unit: float) -> str:
     )
 
 
+def short(value: float) -> str:
+    """A number in three digits, or in whole ones if it has more."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def sentences(points: Sequence[Point]) -> Iterator[str]:
     """What follows from the points of one command, first how costs grow."""
-    yield from _growths(points)
-    yield from _savings(points)
-    yield from _uncounted(points)
-    for deviation in dict.fromkeys(text for point in points for text in point.deviations):
-        yield f"Note: {deviation}."
+    yield from growths(points)
+    yield from savings(points)
+    yield from uncounted(points)
+    yield from notes(points)
 
 
-def _growths(points: Sequence[Point]) -> Iterator[str]:
+def growths(points: Sequence[Point]) -> Iterator[str]:
+    """The exponent of each curve, beside that of what was published of it."""
     for curve in curves(points).values():
         name = f"{curve[0].upstream} ({curve[0].way}, {curve[0].attention})"
         for figure, what in GROWN.items():
@@ -76,7 +81,7 @@ def _growths(points: Sequence[Point]) -> Iterator[str]:
                 yield f"{name}: {what} grows with length to the power {found}, {fitted}{also}."
 
 
-def _savings(points: Sequence[Point]) -> Iterator[str]:
+def savings(points: Sequence[Point]) -> Iterator[str]:
     """Between the pairs of a preset, or between the first upstream and each other, wherever the way is the same."""
     for preset in dict.fromkeys(point.preset for point in points):
         these = [point for point in points if point.preset == preset]
@@ -93,7 +98,7 @@ def _alike(one: Point, other: Point) -> bool:
     return one.way == other.way and (one.attention == other.attention or "own" in (one.attention, other.attention))
 
 
-def _uncounted(points: Sequence[Point]) -> Iterator[str]:
+def uncounted(points: Sequence[Point]) -> Iterator[str]:
     """What the FLOPs of each upstream leave out."""
     names: dict[tuple[str, ...], list[str]] = {}
     for point in points:
@@ -102,3 +107,9 @@ def _uncounted(points: Sequence[Point]) -> Iterator[str]:
             known += [point.upstream] if point.upstream not in known else []
     for operations, upstreams in names.items():
         yield f"Not in the FLOPs of {', '.join(upstreams)}: {', '.join(operations)}."
+
+
+def notes(points: Sequence[Point]) -> Iterator[str]:
+    """Where a preset was left."""
+    for deviation in dict.fromkeys(text for point in points for text in point.deviations):
+        yield f"Note: {deviation}."

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.export import NONE, Cell, Column, Sheet
 from harness.points import Point
-from harness.summary import cells, sentences
+from harness.summary import cells, growths, notes, savings, sentences, uncounted
 from harness.types import Result
 
 from .cost_plots import DRAWN, Dot, cost_curves, score_against_cost
@@ -47,7 +47,7 @@ def _machines(points: Sequence[Point]) -> dict[str, list[Point]]:
 def _name(point: Point) -> str:
     hardware = point.hardware
     where = hardware.get("processor") if hardware.get("device") == "cpu" else hardware.get("device")
-    threads = f", {hardware.get('threads')} threads" if hardware.get("device") == "cpu" else ""
+    threads = f", threads: {hardware.get('threads')}" if hardware.get("device") == "cpu" else ""
     return f"{where}{threads} ({point.fingerprint})"
 
 
@@ -65,9 +65,9 @@ def _sheet(group: Sequence[Point]) -> Sheet:
 
 
 def _row(point: Point) -> dict[str, str]:
-    """The cells of a point, those of its batch and dtype among them, with all that is odd about it at the end."""
+    """The cells of a point, those of its batch and dtype among them, with what is odd about it at the end."""
     told = cells(point)
-    remark = "; ".join(filter(None, [told.pop(""), *point.deviations]))
+    remark = told.pop("")
     parameters = point.figures.get("parameters_used", 0) / 1e6
     more = {
         "batch": str(point.batch),
@@ -99,8 +99,11 @@ def _section(group: Sequence[Point], results: Sequence[Result]) -> str:
             note(_ABOUT),
             *_scores(group, results),
             *_curves(group),
-            *map(note, sentences(group)),
+            *map(note, savings(group)),
+            *map(note, notes(group)),
             table(sheet),
+            folded("How costs grow with length", "".join(map(note, growths(group)))),
+            folded("What the MACs leave out", "".join(map(note, uncounted(group)))),
             folded("Hardware and versions", facts({**group[0].hardware, **group[0].environment})),
         )
     )

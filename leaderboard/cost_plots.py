@@ -17,6 +17,8 @@ from .plots import framed, plain
 DRAWN = {"latency_median": ("seconds of a forward", 1.0), "peak_bytes": ("peak memory, MB", 1e6)}
 _COLOURS = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#14b8a6", "#eab308", "#64748b")
 _LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
+#: Ticks at 1, 2 and 5.
+_LOG = {"type": "log", "dtick": "D2"}
 _DASHES = {"own": "solid", "sdpa": "solid", "eager": "dash"}
 
 
@@ -29,12 +31,11 @@ def cost_curves(points: Sequence[Point], figure: str) -> go.Figure | None:
     lines = list(_lines(points, figure, unit))
     if not any(len(line.x) > 1 for line in lines):
         return None
-    axis = {"type": "log", "dtick": 1, "minor": {"showgrid": False}}
     return framed(
         lines,
         360 + 12 * len(lines),
-        xaxis={**axis, "title": "tokens" if points[0].length.unit == "tokens" else "seconds of audio"},
-        yaxis={**axis, "title": title},
+        xaxis={**_LOG, "title": "tokens" if points[0].length.unit == "tokens" else "seconds of audio"},
+        yaxis={**_LOG, "title": title},
         legend=_LEGEND,
         showlegend=True,
     )
@@ -110,6 +111,7 @@ def score_against_cost(dots: Sequence[Dot], title: str) -> go.Figure | None:
     best = front(dots)
     metric = dots[0].result.metric
     unit = 100 if is_share(metric) else 1
+    scores = [unit * dot.result.score for dot in dots]
     line = go.Scatter(
         x=[dot.cost for dot in best],
         y=[unit * dot.result.score for dot in best],
@@ -119,7 +121,7 @@ def score_against_cost(dots: Sequence[Dot], title: str) -> go.Figure | None:
     )
     marks = go.Scatter(
         x=[dot.cost for dot in dots],
-        y=[unit * dot.result.score for dot in dots],
+        y=scores,
         text=[plain(dot.result.upstream) for dot in dots],
         mode="markers+text",
         textposition="top center",
@@ -132,5 +134,7 @@ def score_against_cost(dots: Sequence[Dot], title: str) -> go.Figure | None:
         cliponaxis=False,
         hovertemplate="%{text}: %{y:.1f} at %{x:.3g}<extra></extra>",
     )
-    yaxis = {"title": f"{metric}{', %' * is_share(metric)}"}
-    return framed([line, marks], 360, showlegend=False, xaxis={"type": "log", "title": title}, yaxis=yaxis)
+    low, span = min(scores), max(scores) - min(scores) or unit
+    # Names stand above their dots.
+    yaxis = {"title": f"{metric}{', %' * is_share(metric)}", "range": [low - 0.1 * span, low + 1.2 * span]}
+    return framed([line, marks], 360, showlegend=False, xaxis={**_LOG, "title": title}, yaxis=yaxis)

@@ -71,7 +71,7 @@ def test_a_preset_s_points_are_no_cost_of_extraction() -> None:
 def test_each_machine_has_a_section_and_a_table_of_its_own() -> None:
     other = {**CPU, "threads": 8}
     points = [costing("a", 0.1), costing("b", 0.1), costing("a", 0.2, hardware=other)]
-    assert [part.link.partition(" (")[0] for part in cost_parts(points, [])] == ["A, 2 threads", "A, 8 threads"]
+    assert [part.link.partition(" (")[0] for part in cost_parts(points, [])] == ["A, threads: 2", "A, threads: 8"]
     assert sorted(len(sheet.rows) for sheet in cost_sheets(points)) == [1, 2]
 
 
@@ -102,9 +102,9 @@ def test_the_page_and_the_markdown_hold_costs_with_and_without_results(tmp_path:
     for results in ([], [result("mfcc", 0.7), result("mel", 0.8)]):
         build(results, tmp_path, points=points)
         page = (tmp_path / "index.html").read_text()
-        assert "Cost <small>A, 2 threads" in page
+        assert "Cost <small>A, threads: 2" in page
         assert ("the line is the Pareto front" in page) == bool(results)
-        assert "Cost on A, 2 threads" in (tmp_path / "leaderboard.md").read_text()
+        assert "Cost on A, threads: 2" in (tmp_path / "leaderboard.md").read_text()
 
 
 @pytest.mark.parametrize("field", ["upstream", "sentence", "attention"])

@@ -61,3 +61,15 @@ def test_points_of_one_curve_differ_only_in_their_length() -> None:
     points = [point("a", 200.0, 1.0), point("a", 100.0, 1.0), point("a", 100.0, 1.0, batch=2)]
     found = [[p.length.value for p in curve] for curve in curves(points).values()]
     assert found == [[100.0, 200.0], [100.0]]
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ((1.0, 1.0, 2.0), "time is less by 75.0 % [50.0, 75.0], over 3 pairs of runs; memory is less by 0.0 %"),
+        ((8.0, 16.0, 12.0), "time is 3 times as much [2, 4], over 3 pairs of runs; memory is less by 0.0 %"),
+    ],
+)
+def test_what_costs_less_is_told_in_percent_and_what_costs_more_as_a_factor(runs: tuple[float, ...], told: str) -> None:
+    found = saved([point("a", 100.0, *runs)], [point("b", 100.0, 4.0, 4.0, 4.0)])
+    assert str(found) == f"a against b (sdpa) at 100 tokens: {told}"
