@@ -240,7 +240,7 @@ def measure(
     from harness.measure import measure as measure_all
     from harness.measure import of_preset
     from harness.measuring import Measuring
-    from harness.paths import Length
+    from harness.ways import Length
 
     options = {"batch": batch, "dtype": dtype, "repeats": repeats, "max_seconds": max_seconds, "threads": threads}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}

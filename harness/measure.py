@@ -9,10 +9,10 @@ from uuid import uuid4
 from harness.errors import UserError
 from harness.events import Event, Report, silent
 from harness.measuring import Measuring
-from harness.paths import Length
 from harness.plans import Plan, scout
 from harness.points import Point, write
 from harness.runner import Runner
+from harness.ways import Length
 
 #: What lets a preset end on a CPU within the hour, unless it is given.
 CPU_PRESET = {"batch": 1, "repeats": 5, "max_seconds": 30.0}
@@ -45,6 +45,7 @@ def measure(
     for name in dict.fromkeys(upstreams):
         report(Event("scout", f"{name}: loading, and following its shapes", {"upstream": name}))
         plans += scout(name, ascending, setting)
+    _know_the_machine(plans)
     points = []
     for length in ascending:
         for point in _in_turns(plans, length, setting):
@@ -52,6 +53,14 @@ def measure(
             report(_told(point))
             points.append(point)
     return points
+
+
+def _know_the_machine(plans: Sequence[Plan]) -> None:
+    """What failed to load has run on the same machine as the others."""
+    known = next((plan.facts for plan in plans if plan.facts), {})
+    for plan in plans:
+        if not plan.facts:
+            plan.facts = {name: known[name] for name in ("hardware", "environment") if name in known}
 
 
 def _in_turns(plans: Sequence[Plan], length: Length, setting: Measuring) -> list[Point]:

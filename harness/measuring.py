@@ -9,8 +9,8 @@ from pathlib import Path
 from harness import memory
 from harness.devices import check_device
 from harness.errors import UserError, choices
-from harness.paths import WAYS
 from harness.views import BYTES
+from harness.ways import WAYS
 
 #: Of the memory that is free, so much may be taken unless a budget is given.
 SHARE = 0.8

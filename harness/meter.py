@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import signal
 import sys
 import time
@@ -17,17 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import memory
 from harness.errors import UserError
-from harness.paths import WAYS, Length, is_cut
+from harness.ways import WAYS, Length, is_cut
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from harness.gauges import Gauge
     from harness.models import Upstream
 
-#: What the limit on private memory leaves beyond the budget, for threads and for what is loaded later.
-SPARE = 1 << 30
 #: Linux sends this process a signal when the one that started it is gone.
 _PR_SET_PDEATHSIG = 1
 
@@ -40,6 +37,7 @@ class Meter:
         self._clips: Tensor | None = None
         self._baseline = 0
         self._joules: Callable[[], float] | None = None
+        self._gauge: Gauge
 
     def load(
         self, *, upstream: str, lengths: Sequence[Mapping[str, Any]], share: float, budget: int | None, **how: Any
@@ -54,6 +52,7 @@ class Meter:
 
         from harness import energy, provenance
         from harness.flops import count
+        from harness.gauges import Card, Processor
         from harness.registry import UpstreamSpec
         from harness.store import file_hash
 
@@ -69,13 +68,14 @@ class Meter:
         heard = count(lambda: WAYS["uncut"].forward(loaded, short), dry=False)
         where = loaded.device.type
         self._joules = energy.counter(where)
+        self._gauge = Card() if where == "cuda" else Processor()
         return {
             "label": spec.label,
             "load_seconds": seconds,
             "parameters": loaded.parameters,
             "attends": heard.attends,
             "cut": [is_cut(loaded, Length(**length)) for length in lengths],
-            "budget": self._bound(share, budget),
+            "budget": self._gauge.bound(share, budget),
             "hardware": provenance.hardware(where),
             "environment": provenance.environment(where),
         }
@@ -104,23 +104,23 @@ class Meter:
         upstream = self._loaded()
         if self._clips is None:
             self._clips = WAYS[way].clips(upstream, Length(**length), batch)
-            self._baseline = self._begin()
-        clips = self._clips
+            self._baseline = self._gauge.begin()
+        clips, forward = self._clips, WAYS[way].forward
         with attending(attention):
-            if self._on_gpu():  # its allocator has given everything back, and must not be timed getting it anew
-                WAYS[way].forward(upstream, clips)
-            self._begin()
+            if self._gauge.cold:
+                forward(upstream, clips)
+            self._gauge.begin()
             before = self._joules() if self._joules else None
             begin, worked = time.perf_counter(), time.process_time()
-            tokens = WAYS[way].forward(upstream, clips)
-            self._wait()
+            tokens = forward(upstream, clips)
+            self._gauge.wait()
             seconds, worked = time.perf_counter() - begin, time.process_time() - worked
         joules = None if self._joules is None or before is None else self._joules() - before
-        most = self._most()
-        self._give_back()
+        most = self._gauge.most()
+        self._gauge.give_back()
         return {
             "seconds": seconds,
-            "processor_seconds": None if self._on_gpu() else worked,
+            "processor_seconds": None if upstream.device.type == "cuda" else worked,
             "joules": joules,
             "baseline_bytes": self._baseline,
             "peak_bytes": None if most is None else max(0, most - self._baseline),
@@ -147,55 +147,6 @@ class Meter:
     def _loaded(self) -> "Upstream":
         assert self._upstream is not None, "the first order is to load"
         return self._upstream
-
-    def _on_gpu(self) -> bool:
-        return self._loaded().device.type == "cuda"
-
-    def _wait(self) -> None:
-        """Until the GPU has done what it was told."""
-        import torch
-
-        if self._on_gpu():
-            torch.cuda.synchronize()
-
-    def _begin(self) -> int:
-        """Forget earlier peaks; gives the bytes that are in use now."""
-        import torch
-
-        if self._on_gpu():
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            return torch.cuda.memory_allocated()
-        memory.begin_peak()
-        return memory.resident(os.getpid()) or 0
-
-    def _give_back(self) -> None:
-        """Leave the card's memory to the others that take turns."""
-        import torch
-
-        if self._on_gpu():
-            torch.cuda.empty_cache()
-
-    def _most(self) -> int | None:
-        import torch
-
-        return torch.cuda.max_memory_allocated() if self._on_gpu() else memory.peak()
-
-    def _bound(self, share: float, budget: int | None) -> int | None:
-        """Let what takes more than the budget fail in this process, not elsewhere on the machine."""
-        import torch
-
-        free = torch.cuda.mem_get_info()[0] if self._on_gpu() else memory.available()
-        if budget is None and free is not None:
-            budget = int(share * free)
-        if budget is None:
-            return None
-        if self._on_gpu():
-            whole = torch.cuda.memory_allocated() + budget
-            torch.cuda.set_per_process_memory_fraction(min(1.0, whole / torch.cuda.mem_get_info()[1]))
-        elif sys.platform == "linux" and (now := memory.private()) is not None:
-            resource.setrlimit(resource.RLIMIT_DATA, (now + budget + SPARE, resource.RLIM_INFINITY))
-        return budget
 
 
 def answer(meter: Meter, order: Mapping[str, Any]) -> dict[str, Any]:

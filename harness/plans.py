@@ -7,8 +7,8 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from harness.measuring import SHARE, Measuring
-from harness.paths import Length
 from harness.watch import Child, Ended
+from harness.ways import Length
 
 #: Seconds to import what an upstream needs and to load it.
 LOADING = 120.0

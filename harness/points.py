@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.files import write_atomically
-from harness.paths import Length
+from harness.ways import Length
 
 SCHEMA = 1
 #: The folder of points within a folder of results.
@@ -21,7 +21,7 @@ FOLDER = "measures"
 class Point:
     """One upstream at one length, or why there is no figure.
 
-    ``way`` is one of :data:`harness.paths.WAYS`; ``attention`` is ``eager``, ``sdpa`` or, where torch's attention is
+    ``way`` is one of :data:`harness.ways.WAYS`; ``attention`` is ``eager``, ``sdpa`` or, where torch's attention is
     not called, ``own``. ``status`` is ``measured``, or how it ended; ``sentence`` says that and what else is odd.
     Figures that could not be had are absent. ``runs`` are the seconds of each forward; points that share ``together``
     took turns, so that their runs are pairs. ``deviations`` say where a preset was left.

@@ -8,10 +8,10 @@ from typing import Any, final
 
 from harness.energy import LEAST_SECONDS
 from harness.measuring import Measuring
-from harness.paths import Length
 from harness.plans import Plan, cropped, load
 from harness.points import Point
 from harness.watch import Child, Ended
+from harness.ways import Length
 
 #: With fewer runs a 95th percentile is but the longest of them.
 RUNS_FOR_P95 = 5

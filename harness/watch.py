@@ -18,6 +18,8 @@ from harness import memory
 Status = Literal["measured", "memory", "time", "crashed", "refused", "unfollowed", "cropped", "skipped"]
 #: How often a child's memory is looked at, in seconds.
 LOOK = 0.05
+#: Seconds for a process to end that has closed its end of a pipe.
+GRACE = 5.0
 
 
 class Ended(Exception):
@@ -123,7 +125,10 @@ class Child:
         return text
 
     def _crash(self) -> Ended:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            return Ended("crashed", "went silent without ending")
         self._errors.seek(0)
         said = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         if code >= 0:

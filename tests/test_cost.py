@@ -9,8 +9,8 @@ import pytest
 from harness.leaderboard.cost import cost_parts, cost_sheets, shared_costs
 from harness.leaderboard.cost_plots import Dot, cost_curves, front, score_against_cost
 from harness.leaderboard.page import build
-from harness.paths import Length
 from harness.points import Point
+from harness.ways import Length
 
 from measured import point
 from records import result

@@ -203,9 +203,14 @@ def test_the_peak_is_what_lives_at_once() -> None:
 
 
 def test_only_what_calls_the_attention_of_torch_is_said_to_attend() -> None:
-    x = (1, 1, 5, 8)
-    assert count(lambda: functional.scaled_dot_product_attention(*(torch.randn(x) for _ in range(3)))).attends
-    assert not count(lambda: torch.randn(x).softmax(-1)).attends
+    shape = (1, 1, 5, 8)
+
+    def attend() -> Tensor:
+        x = torch.randn(shape)
+        return functional.scaled_dot_product_attention(x, x, x)
+
+    assert count(attend).attends
+    assert not count(lambda: torch.randn(shape).softmax(-1)).attends
 
 
 def test_a_forward_that_asks_for_numbers_cannot_be_followed_by_its_shapes() -> None:

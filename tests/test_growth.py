@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from harness.growth import growth, growth_of, saved
-from harness.paths import Length
 from harness.points import curves
+from harness.ways import Length
 
 from measured import point
 

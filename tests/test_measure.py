@@ -13,11 +13,11 @@ import pytest
 from harness import cli, memory, plans, results
 from harness.measure import measure, of_preset
 from harness.measuring import Measuring
-from harness.paths import Length
 from harness.plans import Curve, Plan
 from harness.points import FOLDER, Point, read, read_all, write
 from harness.presets import PRESETS, published
 from harness.watch import Child, Ended
+from harness.ways import Length
 
 Refused = Callable[[str], AbstractContextManager[None]]
 
@@ -32,7 +32,7 @@ from harness.errors import UserError
 from harness.models import Layers, Upstream
 
 class Unruly(Upstream):
-    axes = (one_of("how", *"well raises exits dies hangs eats breeds tensor crops refuses talks".split()),)
+    axes = (one_of("how", *"well raises exits dies hangs eats breeds tensor crops refuses talks absent".split()),)
     card = Card(paper="none", licence="none")
     reads = ()
     revision = "1"
@@ -42,6 +42,8 @@ class Unruly(Upstream):
     def __init__(self, weights, device, how="well"):
         super().__init__(weights, device)
         self.how = how
+        if how == "absent":
+            raise ImportError("this machine lacks it")
 
     def forward(self, wave):
         if wave.shape[1] > 8000:
@@ -180,19 +182,22 @@ def test_each_ends_in_its_row_and_longer_clips_are_not_tried_while_others_are(
     setting: Measuring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plans, "FOLLOWING", 5.0)
-    names = ["unruly:hangs", "unruly:crops", "unruly:tensor", "unruly"]
+    names = ["unruly:hangs", "unruly:crops", "unruly:tensor", "unruly:absent", "unruly"]
     points = measure(names, seconds(1.5, 2), setting)
     assert [(p.upstream, p.status, p.sentence) for p in points] == [
         ("unruly:hangs", "time", "stopped after 5 s"),
         ("unruly:crops", "cropped", "one forward hears only 67 % of such a clip"),
         ("unruly:tensor", "memory", "needs 4000.0 GB, and 0.2 GB are allowed"),
+        ("unruly:absent", "crashed", "crashed: ImportError: this machine lacks it"),
         ("unruly", "measured", ""),
         ("unruly:hangs", "skipped", "not tried after 1.5 s: stopped after 5 s"),
         ("unruly:crops", "cropped", "one forward hears only 50 % of such a clip"),
         ("unruly:tensor", "memory", "needs 4000.0 GB, and 0.2 GB are allowed"),
+        ("unruly:absent", "crashed", "crashed: ImportError: this machine lacks it"),
         ("unruly", "measured", ""),
     ]
     assert len(read_all(setting.results)) == len(points)
+    assert len({point.fingerprint for point in points}) == 1
     assert not any(p.runs or "latency_median" in p.figures for p in points if p.status != "measured")
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-from harness.paths import Length
 from harness.points import Point
+from harness.ways import Length
 
 
 def point(upstream: str, tokens: float, *runs: float, **own: Any) -> Point:
