@@ -46,6 +46,15 @@ class SplitAnswers:
     groups: Rows
     seeds: tuple[Answers, ...]
 
+    def same_clips(self, other: "SplitAnswers") -> bool:
+        """Whether both were asked the same of the same clips, grouped alike."""
+        (_, truth, pairs), (_, truth_, pairs_) = self.seeds[0], other.seeds[0]
+        same = truth == truth_ if isinstance(truth, list) else np.array_equal(truth, truth_)
+        arrays = zip(
+            (self.clips, self.groups, *(pairs or ())), (other.clips, other.groups, *(pairs_ or ())), strict=True
+        )
+        return bool(same) and all(np.array_equal(one, another) for one, another in arrays)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -67,15 +76,9 @@ class Kept:
         return np.array(values, np.float64).T
 
     def same_clips(self, other: "Kept") -> bool:
-        """Whether both were tested on the same clips, grouped alike, split by split, by one metric."""
-        return (
-            self.metric == other.metric
-            and len(self.splits) == len(other.splits)
-            and all(
-                np.array_equal(a.clips, b.clips) and np.array_equal(a.groups, b.groups)
-                for a, b in zip(self.splits, other.splits, strict=True)
-            )
-        )
+        """Whether both were asked the same of the same clips, grouped alike, split by split, and judged alike."""
+        mine, others = ((kept.target, kept.metric, len(kept.splits)) for kept in (self, other))
+        return mine == others and all(map(SplitAnswers.same_clips, self.splits, other.splits))
 
     @cached_property
     def scored(self) -> stats.Scored:

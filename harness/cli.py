@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from harness.events import Event
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
+    from harness.finding import Finding
 
 app = typer.Typer(
     help="The benchmark harness for frozen audio representations.",
@@ -25,10 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Fetch, verify and find the data of tasks.", no_args_is_help=True)
-check_app = typer.Typer(help="Examine upstreams.", no_args_is_help=True)
+check_app = typer.Typer(help="Examine upstreams and tasks.", no_args_is_help=True)
 leaderboard_app = typer.Typer(help="Render results.", no_args_is_help=True)
+results_app = typer.Typer(help="List, show and export results.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(check_app, name="check")
+app.add_typer(results_app, name="results")
 app.add_typer(leaderboard_app, name="leaderboard")
 
 INTERRUPTED = 130
@@ -46,6 +49,16 @@ class Kind(StrEnum):
     protocols = "protocols"
 
 
+class Form(StrEnum):
+    """How a table is written."""
+
+    terminal = "terminal"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+
+
 Upstreams = Annotated[
     list[str], typer.Option("--upstream", help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]; repeat for a sweep.")
 ]
@@ -60,6 +73,7 @@ Results = Annotated[Path, typer.Option("--results", help="Folder of result files
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Threads; default one for each processor, up to 8.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only so many clips; the result is marked partial.")]
+Partial = Annotated[bool, typer.Option("--partial", help="Only the clips that are there; a result is marked partial.")]
 MaxStore = Annotated[str, typer.Option("--max-store", help="Refuse to extract more than this, such as 50GB.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Forecast hours and bytes; encode a few clips, store none.")]
 View = Annotated[str | None, typer.Option("--view", help="mean or mean-ln, instead of the upstream's own.")]
@@ -67,6 +81,9 @@ AnyView = Annotated[str | None, typer.Option("--view", help="mean, mean-std or f
 Protocols = Annotated[str, typer.Option("--protocol", help="See `harness list protocols`.")]
 Head = Annotated[str | None, typer.Option("--head", help="Instead of the protocol's: `harness list heads`.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", help="Train random heads so many times, not the protocol's.")]
+Filter = Annotated[list[str], typer.Option(help="Only this; repeats.")]
+Format = Annotated[Form, typer.Option("--format", help="How the table is printed.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write to this file instead: .md, .csv, .json or .tex.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
@@ -80,6 +97,7 @@ def run(
     seeds: Seeds = None,
     view: View = None,
     limit: Limit = None,
+    partial: Partial = False,
     dry_run: DryRun = False,
     data: Data = [],
     store: Store = None,
@@ -101,6 +119,7 @@ def run(
         seeds=seeds,
         view=view,
         limit=limit,
+        partial=partial,
         data=data,
         store=store,
         max_store=max_store,
@@ -123,6 +142,7 @@ def features(
     task: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
     view: AnyView = None,
     limit: Limit = None,
+    partial: Partial = False,
     dry_run: DryRun = False,
     data: Data = [],
     store: Store = None,
@@ -139,6 +159,7 @@ def features(
         [task],
         view=view,
         limit=limit,
+        partial=partial,
         data=data,
         store=store,
         max_store=max_store,
@@ -165,6 +186,7 @@ def layers(
     seeds: Seeds = None,
     view: View = None,
     limit: Limit = None,
+    partial: Partial = False,
     data: Data = [],
     store: Store = None,
     max_store: MaxStore = "50GB",
@@ -188,6 +210,7 @@ def layers(
         seeds=seeds,
         view=view,
         limit=limit,
+        partial=partial,
         data=data,
         store=store,
         max_store=max_store,
@@ -259,8 +282,18 @@ def measure(
 
 
 @app.command("list")
-def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None) -> None:
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="text, or of tasks markdown: a table of records.")] = "text",
+) -> None:
     """List what there is; of upstreams alone, their published models too."""
+    if format_ != "text":
+        if format_ != "markdown" or kind is not Kind.tasks:
+            raise UserError(f"--format {format_} is for nothing here: there is `harness list tasks --format markdown`")
+        from harness.tasklist import table
+
+        print(table())
+        return
     for shown in [kind] if kind else Kind:
         if kind is None:
             print(f"{shown}:")
@@ -274,13 +307,19 @@ def list_(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = 
 
 
 @app.command()
-def info(name: Annotated[str, typer.Argument(help="An upstream, a task, a protocol, a head or an interface.")]) -> None:
+def info(
+    name: Annotated[str, typer.Argument(help="An upstream, a task, a protocol, a head or an interface.")],
+    upstream: Annotated[str | None, typer.Option(help="Of a task: what this upstream's features would take.")] = None,
+    view: AnyView = None,
+) -> None:
     """Show what is known of an upstream, a task, a protocol, a head or an interface."""
     facts = show.described(name)
-    width = max(map(len, facts))
-    for fact, value in facts.items():
-        if value not in ("", None):
-            print(f"{fact:<{width}}  {value}")
+    if upstream is not None:
+        from harness.registry import load_task
+        from harness.tasklist import storage
+
+        facts |= storage(load_task(name), upstream, view)
+    show.facts(facts)
 
 
 @data_app.command("path")
@@ -295,23 +334,21 @@ def data_path(task: str, data: Data = []) -> None:
 @data_app.command("fetch")
 def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:
     """Get a task's data and unpack them, whole or not at all."""
-    from harness.data import fetch
+    from harness.data import fetch, told_of_fetch
     from harness.registry import load_task
 
     with show.reporting(as_json) as report:
-
-        def progress(done: int, total: int) -> None:
-            report(Event("fetch", f"{done / 1e6:.0f} MB", {}, done, total or None))
-
-        folder = fetch(load_task(task), data, progress)
+        folder = fetch(load_task(task), data, report)
+        for note in told_of_fetch(folder):
+            report(Event("note", note))
         report(Event("fetch", f"the data of {task} are in {folder}", {"folder": str(folder)}))
 
 
 @data_app.command("verify")
-def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:
-    """Decode every clip of a task and name what is missing or unreadable."""
-    from harness.data import verify
+def data_verify(task: str, data: Data = [], partial: Partial = False, as_json: Json = False) -> None:
+    """Decode every clip of a task and name what is missing, unreadable, or there twice."""
     from harness.registry import load_task
+    from harness.verify import verify
 
     with show.reporting(as_json) as report:
 
@@ -319,13 +356,15 @@ def data_verify(task: str, data: Data = [], as_json: Json = False) -> None:
             if done % 100 == 0 or done == total:
                 report(Event("verify", f"{done}/{total} clips decoded", {}, done, total))
 
-        problems = verify(load_task(task), data, progress)
-        for problem in problems:
+        verdict = verify(load_task(task), data, progress, partial=partial)
+        for note in verdict.notes:
+            report(Event("note", note))
+        for problem in verdict.problems:
             report(Event("problem", problem))
-        if not problems:
-            report(Event("verify", f"{task} is complete and readable"))
-    if problems:
-        raise UserError(f"{task} has {len(problems)} problems, named above")
+        if not verdict.problems:
+            report(Event("verify", f"{task} is {'readable' if partial else 'complete and readable'}"))
+    if verdict.problems:
+        raise UserError(f"{task} has {len(verdict.problems)} problems, named above")
 
 
 @check_app.command("upstream")
@@ -341,15 +380,32 @@ def check_upstream(
     from harness.testing import CHECKS, Subject, examine
 
     subject = Subject.of(name, quick=quick, device=device)
+    _examined(name, subject.summary(), (examine(subject, title) for title in CHECKS), as_json)
+
+
+@check_app.command("task")
+def check_task(
+    name: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
+    data: Data = [],
+    as_json: Json = False,
+) -> None:
+    """Examine a task: its record, and what its folder holds if that is there."""
+    from harness.contract import CHECKS, TaskSubject, examine
+
+    subject = TaskSubject.of(name, data)
+    _examined(name, subject.summary(), (examine(subject, title) for title in CHECKS), as_json)
+
+
+def _examined(name: str, summary: str, findings: "Iterable[Finding]", as_json: bool) -> None:
+    """Show findings as they come, and end with exit code 2 if one is ill."""
     if not as_json:
-        print(f"{subject.summary()}\n", flush=True)
+        print(f"{summary}\n", flush=True)
     states = Counter[str]()
-    for title in CHECKS:
-        finding = examine(subject, title)
+    for finding in findings:
         states[finding.state] += 1
         print(json.dumps(finding._asdict() | {"state": finding.state}) if as_json else show.letter(finding), flush=True)
     if ill := states["ILL"]:
-        raise UserError(f"{name} fails {ill} of {len(CHECKS)} checks, told above")
+        raise UserError(f"{name} fails {ill} of {states.total()} checks, told above")
     if not as_json:
         print(f"\n{name} is well: {states['well']} checks passed, {states['left out']} did not apply.")
 
@@ -363,11 +419,89 @@ def leaderboard_build(
 ) -> None:
     """Render results as one self-contained page, Markdown and CSV."""
     from harness import points
+    from harness.compare import pairwise
     from harness.leaderboard.page import build
     from harness.results import read_all
 
-    for path in build(read_all(results), out, points=points.read_all(results)):
+    found = read_all(results)
+    for path in build(found, out, pairwise(found, results), points.read_all(results)):
         print(path)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="An upstream, as results show it.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    results: Results = Path("results"),
+    task: Filter = [],
+    protocol: Filter = [],
+    form: Format = Form.terminal,
+    out: Out = None,
+) -> None:
+    """Say on which tasks two upstreams differ, by how much, how surely, and what each costs."""
+    from harness import sheets
+    from harness.compare import compare as compared
+    from harness.results import chosen
+
+    found = compared(chosen(results, {"task": task, "protocol": protocol}), a, b, results)
+    show.tables([sheets.of_comparison(found)], form.value, out)
+
+
+@results_app.command("ls")
+def results_ls(
+    results: Results = Path("results"),
+    upstream: Filter = [],
+    task: Filter = [],
+    protocol: Filter = [],
+    form: Format = Form.terminal,
+    out: Out = None,
+) -> None:
+    """List results, one line each."""
+    from harness import sheets
+    from harness.results import chosen
+
+    found = chosen(results, {"upstream": upstream, "task": task, "protocol": protocol})
+    show.tables([sheets.of_results(found)], form.value, out)
+
+
+@results_app.command("show")
+def results_show(
+    key: Annotated[str, typer.Argument(help="The beginning of a result's key, as `harness results ls` lists it.")],
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Show everything about one result, and whether its answers give its score."""
+    from dataclasses import asdict
+
+    from harness import sheets
+    from harness.compare import kept_answers
+    from harness.results import by_key
+
+    result = by_key(results, key)
+    kept = kept_answers(result, results)
+    if as_json:
+        print(json.dumps({**asdict(result), "answers_agree": kept is not None}, indent=1))
+        return
+    agree = "kept; they give this score" if kept else f"not in {results}: the score cannot be made again from here"
+    show.facts({**sheets.facts(result), "answers": agree})
+
+
+@results_app.command("export")
+def results_export(
+    results: Results = Path("results"),
+    upstream: Filter = [],
+    task: Filter = [],
+    protocol: Filter = [],
+    form: Format = Form.terminal,
+    out: Out = None,
+) -> None:
+    """Write a table for each protocol: upstreams by tasks, the best bold, what ties with it underlined."""
+    from harness.compare import pairwise
+    from harness.leaderboard.overview import overviews
+    from harness.results import chosen
+
+    found = chosen(results, {"upstream": upstream, "task": task, "protocol": protocol})
+    show.tables(overviews(found, pairwise(found, results)), form.value, out)
 
 
 def parse_size(text: str) -> float:

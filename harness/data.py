@@ -1,27 +1,27 @@
-"""Where data lives: find a task's folder, fetch and unpack it, verify it, publish it whole or not at all."""
+"""Where data lies: find a task's folder, make it or fetch it, publish it whole or not at all."""
 
-import http.client
-import lzma
+import hashlib
+import json
 import os
 import shutil
-import tarfile
 import tempfile
-import urllib.error
-import urllib.request
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from harness.audio import read_mono
-from harness.datasets import Archive, Task, absent_labels, check_clips, load_trials
+from harness.archives import unpack
+from harness.datasets import Task
+from harness.downloads import CHUNK, Progress, download
 from harness.errors import UserError, choices
+from harness.events import Event, Report, silent
 from harness.registry import plugins
-from harness.types import Clip, Trials
+from harness.sources import Archive, ByHand
 
-Progress = Callable[[int, int], None]
+#: What a fetched folder says of the archives that it came in.
+FETCHED = ".fetched.json"
+UNCHECKED = "recorded when it was first fetched: no checksum of it is published"
 
 
 def cache_folder(variable: str, name: str) -> Path:
@@ -59,7 +59,7 @@ def ready_folder(task: Task, given: Sequence[str] = ()) -> Path:
         UserError: the folder is missing and has to be fetched first.
     """
     folder = task_folder(task, given)
-    if folder.is_dir() and any(folder.iterdir()):
+    if _is_filled(folder):
         return folder
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the data of {task.name} cannot be in {folder}: that is a file, where a folder is needed")
@@ -67,10 +67,25 @@ def ready_folder(task: Task, given: Sequence[str] = ()) -> Path:
         with published(folder) as part:
             task.source(part)
         return folder
+    missing = f"the data of {task.name} is not there: {folder} is missing or empty"
+    if isinstance(task.source, ByHand):
+        raise UserError(f"{missing}; {_errand(task.source)} there, or say with --data {task.name}=DIR where it lies")
     raise UserError(
-        f"the data of {task.name} is not there: {folder} is missing or empty; --data DIR must hold a folder "
-        f"{task.folder!r}, or `harness data fetch {task.name}` gets it"
+        f"{missing}; --data DIR must hold a folder {task.folder!r}, or `harness data fetch {task.name}` gets it"
     )
+
+
+def has_data(task: Task, given: Sequence[str] = ()) -> bool:
+    """Whether the data are there, or can be made on the spot."""
+    return callable(task.source) or _is_filled(task_folder(task, given))
+
+
+def _is_filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _errand(source: ByHand) -> str:
+    return f"no command may fetch it: {source.ask}, and put {source.put}"
 
 
 @contextmanager
@@ -97,99 +112,153 @@ def published(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def fetch(task: Task, given: Sequence[str] = (), progress: Progress = lambda done, total: None) -> Path:
+def fetch(task: Task, given: Sequence[str] = (), report: Report = silent) -> Path:
     """Get a task's data into its folder; does nothing where the folder is there already.
 
+    Several processes may do so at once: one fetches, the others wait for it.
+
     Raises:
-        UserError: the task has no archive, the archive cannot be had, or it is damaged or hostile.
+        UserError: the task has no archive, one cannot be had, or it is damaged or hostile.
     """
     folder = task_folder(task, given)
-    if callable(task.source) or (folder.is_dir() and any(folder.iterdir())):
+    if callable(task.source) or _is_filled(folder):
         return ready_folder(task, given)
+    if isinstance(task.source, ByHand):
+        raise UserError(f"{task.name} has to be asked for, {_errand(task.source)} into {folder}")
     if task.source is None:
         raise UserError(
             f"{task.name} has no public archive: put its data into {folder} by hand; its page is {task.paper}"
         )
-    with published(folder) as part:
-        archive = part / ".archive"
-        _download(task.source, archive, progress)
-        unpack(archive, part)
-        archive.unlink()
+    with _alone(folder, report):
+        if not _is_filled(folder):
+            _fetch_all(task.source, folder, report)
     return folder
 
 
-def _download(source: Archive, path: Path, progress: Progress) -> None:
+def told_of_fetch(folder: Path) -> list[str]:
+    """In sentences, which archives a folder was fetched in, and what their checksums rest on."""
+    if not (record := folder / FETCHED).is_file():
+        return []
+    return [
+        f"{name}: sha256 {facts['sha256']}, {facts['checked']}"
+        for name, facts in json.loads(record.read_text(encoding="utf-8")).items()
+    ]
+
+
+@contextmanager
+def _alone(folder: Path, report: Report) -> Iterator[None]:
+    """Keep other processes from fetching into a folder meanwhile."""
+    from filelock import FileLock, Timeout
+
     try:
-        with urllib.request.urlopen(source.url, timeout=60) as response, path.open("wb") as file:
-            total = int(response.headers.get("Content-Length") or 0)
-            while chunk := response.read(1 << 20):
-                file.write(chunk)
-                progress(file.tell(), total)
-            if total and file.tell() != total:
-                raise UserError(f"{source.url} broke off after {file.tell():,} of {total:,} bytes: try again")
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{source.url} cannot be fetched ({reason}): get it by other means and unpack it") from error
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.parent / f".lock-{folder.name}")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            report(Event("fetch", f"another process is fetching into {folder}: waiting for it"))
+            lock.acquire()
+    except OSError as error:
+        raise UserError(f"the data folder {folder.parent} cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar archive into a folder; nothing of it lands elsewhere.
+def _fetch_all(archives: Sequence[Archive], folder: Path, report: Report) -> None:
+    """Download every archive, then unpack them all; downloads are kept until that has worked, to go on from."""
+    downloads = folder.parent / f".download-{folder.name}"
+    places = {archive: downloads / str(number) for number, archive in enumerate(archives, 1)}
+    try:
+        files = {archive: _download(archive, place, report) for archive, place in places.items()}
+        with published(folder) as part:
+            facts = {archive.name: _checked(archive, file) for archive, file in files.items()}
+            for archive, file in files.items():
+                report(Event("unpack", f"unpacking {archive.name}"))
+                _put(archive, file, part / archive.into)
+            (part / FETCHED).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        shutil.rmtree(downloads)
+    finally:
+        for place in (*places.values(), downloads):
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+
+
+def _download(archive: Archive, folder: Path, report: Report) -> Path:
+    """The archive as one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [folder / f"part{number}" for number in range(len(archive.urls))]
+    whole = folder / "whole"
+    if whole.is_file():
+        return whole
+    for url, part in zip(archive.urls, parts, strict=True):
+        download(url, part, _bar(f"{archive.name} {part.name}" if archive.more else archive.name, report))
+    if len(parts) == 1:
+        return parts[0].rename(whole)
+    joined = folder / "joined"
+    with joined.open("wb") as file:
+        for part in parts:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, file, CHUNK)
+    joined.rename(whole)
+    for part in parts:
+        part.unlink()
+    return whole
+
+
+def _bar(name: str, report: Report) -> Progress:
+    """A progress that is reported a hundred times at most, or every 100 MB where the length is unknown."""
+    told = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if done == total or done - told >= (total / 100 or 100e6):
+            told = done
+            report(Event("fetch", f"{name}: {done / 1e6:,.0f} MB", {"file": name}, done, total or None))
+
+    return progress
+
+
+def _checked(archive: Archive, file: Path) -> dict[str, Any]:
+    """What is recorded of a downloaded archive.
 
     Raises:
-        UserError: it is no archive, damaged, or names a path outside the folder.
+        UserError: it is not the one that was published; it is removed.
     """
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as members:
-                for name in members.namelist():
-                    if not (folder / name).resolve().is_relative_to(folder.resolve()):
-                        raise UserError(f"the archive is not unpacked: it would write {name!r} outside its folder")
-                members.extractall(folder)
-        else:
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-                # The checksum of a compressed archive stands at its very end, where nothing has looked yet.
-                while tar.fileobj is not None and tar.fileobj.read(1 << 20):
-                    pass
-    except tarfile.FilterError as error:
-        raise UserError(f"the archive is not unpacked: {error}") from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+    kind, _, published_sum = archive.checksum.partition(":")
+    if published_sum and (found := _digest(file, kind)) != published_sum:
+        file.unlink()
         raise UserError(
-            f"the archive cannot be unpacked: it is damaged or no zip or tar file ({type(error).__name__})"
-        ) from error
+            f"{archive.url} is not what was published: its {kind} is {found}, and {archive.cited} gives "
+            f"{published_sum}; run the same command again, and if that does not help, get it by other means"
+        )
+    return {
+        "urls": list(archive.urls),
+        "bytes": file.stat().st_size,
+        "sha256": _digest(file, "sha256"),
+        "checked": f"and the {kind} that {archive.cited} gives" if published_sum else UNCHECKED,
+        "fetched": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
-def verify(task: Task, given: Sequence[str] = (), progress: Progress = lambda done, total: None) -> list[str]:
-    """Decode every clip and name what is missing, unreadable or not as the task's record says.
+def _digest(file: Path, kind: str) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, kind).hexdigest()
 
-    An empty list is a clean bill.
+
+def _put(archive: Archive, file: Path, place: Path) -> None:
+    """Unpack an archive, or copy a single file.
+
+    Raises:
+        UserError: it is damaged or hostile; it is removed, so that it is fetched anew next time.
     """
-    folder = ready_folder(task, given)
-    clips = task.list_clips(folder)
-    problems = []
-    if task.clips is not None and len(clips) != task.clips:
-        problems.append(f"the metadata names {len(clips):,} clips, and {task.name} has {task.clips:,}")
-    with ThreadPoolExecutor() as pool:
-        for done, problem in enumerate(pool.map(_problem, clips), 1):
-            if problem:
-                problems.append(problem)
-            progress(done, len(clips))
+    place.mkdir(parents=True, exist_ok=True)
+    if archive.loose:
+        shutil.copyfile(file, place / archive.name)
+        return
     try:
-        check_clips(task, clips)
-        if absent := sorted(absent_labels(task, clips)):
-            problems.append(f"the metadata names no clip of {len(absent)} labels: {', '.join(absent)}")
-        if isinstance(task.target, Trials):
-            load_trials(task, folder, clips)
+        unpack(file, place)
     except UserError as error:
-        problems.append(str(error))
-    return problems
-
-
-def _problem(clip: Clip) -> str | None:
-    try:
-        read_mono(clip.path, clip.start, clip.stop)
-    except UserError as error:
-        return str(error)
-    return None
+        file.unlink()
+        raise UserError(f"{archive.url}: {error}") from error

@@ -6,17 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import UserError
+from harness.sources import Source
 from harness.types import Class, Clip, Events, Slots, SoundEvent, Split, Tags, Target, Trial, Trials, Value
 
-
-@dataclass(frozen=True)
-class Archive:
-    """A zip or tar file on the net that holds the data."""
-
-    url: str
+Domain = Literal["", "events", "music", "speech", "animals"]
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -24,14 +21,19 @@ class Task:
     """A labelled set of clips with its official splits.
 
     ``list_clips`` takes the task's data folder and gives every clip that the data set's own metadata names, sorted by
-    id; it does not open audio. ``list_trials`` does so for pairs of clips. ``clips`` is how many there must be, None
-    where any number will do. ``source`` is an archive to fetch, or a function that makes the data in an empty folder.
-    ``folder`` is the name of the data's folder, or as an absolute path the place where they lie whatever the user says.
+    id; it does not open audio. ``list_trials`` does so for pairs of clips. ``folder`` is the name of the data's folder,
+    or as an absolute path the place where they lie whatever the user says; ``source`` is where they come from.
+
+    ``clips`` is how many there must be, None where any number will do, ``counts`` how many of them in each fold, and
+    ``hours`` how long they are together. ``unconfirmed`` names those of the record's facts that no source was found
+    for: data that differ from them are told, and refused only where a tenth of the clips or more are missing.
+    ``tables`` are the files, by their names, that say which clip is in which fold; ``may_lack`` are the ids of clips
+    that some published copies lack, and that are left out then.
 
     ``metric`` is the primary one, empty for the usual one of the target's kind. ``spanning`` are the few groups that
     are known to lie in more than one fold; ``leaks`` says what does so wholesale, such as ``speaker``, and then no
-    group is checked. ``folding`` says how folds were made that nobody had given. ``published`` is what benchmarks
-    prescribe for this task alone, by their names.
+    group is checked. ``folding`` says how folds were made that nobody had given. ``benchmarks`` are those that use the
+    task, with its weight in their mean where they give one, and ``published`` is what they prescribe for it alone.
     """
 
     name: str
@@ -41,15 +43,22 @@ class Task:
     list_clips: Callable[[Path], list[Clip]]
     clips: int | None
     folder: str | Path
-    source: Archive | Callable[[Path], None] | None
+    source: Source
     paper: str
     licence: str
     description: str = ""
+    domain: Domain = ""
+    hours: float | None = None
+    counts: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    unconfirmed: frozenset[str] = frozenset()
+    tables: tuple[str, ...] = ()
+    may_lack: frozenset[str] = frozenset()
     metric: str = ""
     spanning: frozenset[str] = frozenset()
     leaks: str = ""
     folding: str = ""
-    published: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    benchmarks: Mapping[str, float | None] = field(default_factory=lambda: _NOTHING)
+    published: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NOTHING)
     list_trials: Callable[[Path], list[Trial]] | None = None
 
 
@@ -83,26 +92,40 @@ def load_clips(task: Task, folder: Path) -> list[Clip]:
         UserError: clips are missing, doubled, wrongly labelled, or a group leaks from one fold into another.
     """
     clips = task.list_clips(folder)
-    if task.clips is not None and len(clips) < task.clips:
-        raise UserError(
-            f"{task.name} has {task.clips:,} clips, but the metadata in {folder} names {len(clips):,}: "
-            f"{task.clips - len(clips):,} are missing; choose another variant, or remove that folder and get the "
-            f"whole data set with `harness data fetch {task.name}`"
-        )
-    if task.clips is not None and len(clips) > task.clips:
-        raise UserError(f"{task.name} has {task.clips:,} clips, but the metadata in {folder} names {len(clips):,}")
+    _check_count(task, folder, len(clips))
     missing = [clip for clip in clips if not clip.path.is_file()]
-    if missing:
+    if refused := [clip for clip in missing if clip.id not in task.may_lack]:
+        cut = "; was its archive unpacked to its end?" if task.source is not None else ";"
         raise UserError(
-            f"{len(missing)} of {len(clips)} audio files of {task.name} are missing, the first is {missing[0].path}; "
-            f"`harness data verify` names them all"
+            f"{len(refused):,} of {len(clips):,} audio files of {task.name} are missing from {folder}: "
+            f"{some((_below(folder, clip.path) for clip in refused), 10)}{cut} `harness data verify` names them all, "
+            "and --partial does without"
         )
+    absent = {clip.id for clip in missing}
+    clips = [clip for clip in clips if clip.id not in absent]
     check_clips(task, clips)
     return clips
 
 
-def load_trials(task: Task, folder: Path, clips: Sequence[Clip]) -> list[Trial]:
-    """List the trials of a task of that kind and check them against all its clips.
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _check_count(task: Task, folder: Path, count: int) -> None:
+    unsure = "clips" in task.unconfirmed
+    if task.clips is None or count == task.clips or (unsure and count > 0.9 * task.clips):
+        return
+    wrong = f"{task.name} has {'about ' * unsure}{task.clips:,} clips, but {folder} holds or names {count:,}"
+    if count > task.clips:
+        raise UserError(f"{wrong}: is another release of the data set there, or something else beside it?")
+    raise UserError(
+        f"{wrong}: {task.clips - count:,} are missing; choose another variant, use --partial, or remove that folder "
+        f"and get the whole data set with `harness data fetch {task.name}`"
+    )
+
+
+def load_trials(task: Task, folder: Path, clips: Sequence[Clip], *, partial: bool = False) -> list[Trial]:
+    """List the trials of a task of that kind and check them against its clips; ``partial`` leaves out those of others.
 
     Raises:
         UserError: a trial names a clip that is not there or not tested, says of two speakers that they are one or the
@@ -112,6 +135,7 @@ def load_trials(task: Task, folder: Path, clips: Sequence[Clip]) -> list[Trial]:
         raise UserError(f"{task.name} asks for a speaker's sameness, but lists no trials")
     trials = task.list_trials(folder)
     known = {clip.id: clip for clip in clips}
+    trials = [trial for trial in trials if {trial.one, trial.other} <= known.keys()] if partial else trials
     tested = {fold for split in task.splits for fold in split.test}
     for trial in trials:
         for name in (trial.one, trial.other):
@@ -126,28 +150,49 @@ def load_trials(task: Task, folder: Path, clips: Sequence[Clip]) -> list[Trial]:
     return trials
 
 
-def check_clips(task: Task, clips: Sequence[Clip]) -> None:
+def check_clips(task: Task, clips: Sequence[Clip], *, partial: bool = False) -> None:
     """Hold clips against their task's record.
 
-    Ids, labels, folds, and no group in two folds unless the record says so.
+    Ids, labels, folds, and no group in two folds unless the record says so. Where ``partial``, a fold may be empty.
 
     Raises:
         UserError: something differs; the sentence names it.
     """
+    check_ids(task, clips)
+    check_labels(task, clips)
+    check_folds(task, clips, partial=partial)
+    check_groups(task, clips)
+
+
+def check_ids(task: Task, clips: Sequence[Clip]) -> None:
+    """Refuse a clip that is named twice."""
     ids = Counter(clip.id for clip in clips)
     if doubled := [name for name, times in ids.items() if times > 1]:
         raise UserError(f"{task.name} names the clip {doubled[0]!r} more than once")
+
+
+def check_labels(task: Task, clips: Sequence[Clip]) -> None:
+    """Refuse a label that the target does not know, or that is none of its kind."""
     for clip in clips:
         if wanted := _misfit(task.target, clip.target):
             raise UserError(f"{task.name} labels the clip {clip.id!r} with {clip.target!r}, which must be {wanted}")
     if strange := _used(task.target, clips) - _known(task.target):
         raise UserError(f"{task.name} does not know the label {min(strange)!r}")
+
+
+def check_folds(task: Task, clips: Sequence[Clip], *, partial: bool = False) -> None:
+    """Refuse clips in folds that no split uses and, unless ``partial``, folds without clips."""
     folds = {fold for split in task.splits for fold in (*split.train, *split.valid, *split.test)}
-    if odd := {clip.fold for clip in clips} ^ folds:
+    there = {clip.fold for clip in clips}
+    if odd := there - folds if partial else there ^ folds:
         raise UserError(f"{task.name} has no use for, or no clips in, fold {min(odd)!r}")
+
+
+def check_groups(task: Task, clips: Sequence[Clip]) -> None:
+    """Refuse a group in more than one fold, unless the record says so."""
     where = {} if task.leaks else spanning_groups(clips)
     if leaks := sorted(set(where) - task.spanning):
-        named = _some(f"{group!r} (folds {', '.join(sorted(where[group]))})" for group in leaks)
+        named = some(f"{group!r} (folds {', '.join(sorted(where[group]))})" for group in leaks)
         raise UserError(
             f"{len(leaks)} group(s) of {task.name} lie in more than one fold, so that a head would be tested on what "
             f"it has learned from: {named}; move each into one fold, or leave the folds of your own table out and "
@@ -236,10 +281,11 @@ def _used(target: Target, clips: Iterable[Clip]) -> set[str]:
 
 
 def _labels(labels: set[str]) -> str:
-    return f"{len(labels)} label(s) ({_some(map(repr, sorted(labels)))}) have"
+    return f"{len(labels)} label(s) ({some(map(repr, sorted(labels)))}) have"
 
 
-def _some(texts: Iterable[str], most: int = 5) -> str:
+def some(texts: Iterable[str], most: int = 5) -> str:
+    """The first few of many texts, and how many more there are."""
     every = list(texts)
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more

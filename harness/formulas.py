@@ -6,7 +6,7 @@ look at the scores. Each gives NaN where it is undefined.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +64,11 @@ def mean_average_precision(scores: Scores, y: Labels, weight: Weight = None) -> 
     Those, unlike this, let a label that never occurs lower the mean.
     """
 
-    def precision(tp: Table, fp: Table) -> Table:
-        steps = np.diff(tp, axis=-1, prepend=0)
-        return np.asarray(_ratio((steps * _ratio(tp, tp + fp, 0.0)).sum(-1), tp[..., -1]))
+    def precision(label: Ranked) -> Table:
+        seen = label.tp + label.above + label.within
+        return np.asarray(_ratio((label.gained * _ratio(label.tp, seen, 0.0)).sum(-1), label.tp[..., -1]))
 
-    return _mean_of_labels(precision(*curve) for curve in _curves(scores, y, weight))
+    return _mean_of_labels(map(precision, _ranked(scores, y, weight)))
 
 
 def auroc(scores: Scores, y: Labels, weight: Weight = None) -> Value:
@@ -76,7 +76,7 @@ def auroc(scores: Scores, y: Labels, weight: Weight = None) -> Value:
 
     Scores and ``y`` are those of :func:`mean_average_precision`. Source: HEAR's aucroc.
     """
-    return _mean_of_labels(_area(*curve)[0] for curve in _curves(scores, y, weight))
+    return _mean_of_labels(_area(label)[0] for label in _ranked(scores, y, weight))
 
 
 def d_prime(scores: Scores, y: Labels, weight: Weight = None) -> Value:
@@ -93,7 +93,7 @@ def d_prime(scores: Scores, y: Labels, weight: Weight = None) -> Value:
         distance: Table = np.sqrt(2) * ndtri(np.clip(area, least, 1 - least))
         return distance
 
-    return _mean_of_labels(apart(*_area(*curve)) for curve in _curves(scores, y, weight))
+    return _mean_of_labels(apart(*_area(label)) for label in _ranked(scores, y, weight))
 
 
 def r2(scores: Scores, y: Labels, weight: Weight = None) -> Value:
@@ -195,10 +195,37 @@ def _counts(scores: Scores, y: Labels, weight: Weight) -> tuple[Table, Table, Ta
     return counted(y, answers == y), counted(y, ones), counted(answers, ones)
 
 
-def _curves(scores: Scores, y: Labels, weight: Weight) -> Iterator[tuple[Table, Table]]:
-    """The :func:`_curve` of every label."""
-    if len(y):
-        yield from (_curve(*label, weight) for label in zip(*label_scores(scores, y), strict=True))
+class Ranked(NamedTuple):
+    """What stands at each threshold that some positive just reaches, from the highest on: ([draw,] threshold).
+
+    The positives that just reach it (``gained``), those that score at least as high (``tp``), the negatives that score
+    higher (``above``) and as high (``within``); and all negatives together, ([draw]).
+    """
+
+    gained: Table
+    tp: Table
+    above: Table
+    within: Table
+    negatives: Table
+
+
+def _ranked(scores: Scores, y: Labels, weight: Weight) -> Iterator[Ranked]:
+    """Of every label that some clip has."""
+    for scores_of, y_of in zip(*label_scores(scores, y), strict=True):
+        order = np.argsort(-scores_of)
+        ranked, positive = scores_of[order], y_of[order] > 0
+        if not positive.any():
+            continue
+        starts = np.append(0, 1 + np.flatnonzero(ranked[1:] != ranked[:-1]))  # equal scores share a threshold
+        ends = np.append(starts[1:], len(ranked))
+        tie = np.searchsorted(starts, np.flatnonzero(positive), side="right") - 1
+        firsts = np.flatnonzero(np.diff(tie, prepend=-1))
+        reached = tie[firsts]
+        w = _weights(len(scores_of), weight)[..., order]
+        gained = np.add.reduceat(w[..., positive], firsts, axis=-1)
+        below = np.concatenate([np.zeros_like(w[..., :1]), (w * ~positive).cumsum(-1)], axis=-1)
+        above = below[..., starts[reached]]
+        yield Ranked(gained, gained.cumsum(-1), above, below[..., ends[reached]] - above, below[..., -1])
 
 
 def _curve(scores: Scores, y: Labels, weight: Weight) -> tuple[Table, Table]:
@@ -214,11 +241,11 @@ def _curve(scores: Scores, y: Labels, weight: Weight) -> tuple[Table, Table]:
     return tp, fp
 
 
-def _area(tp: Table, fp: Table) -> tuple[Table, Table]:
+def _area(label: Ranked) -> tuple[Table, Table]:
     """The area under a ROC, and how many pairs of a positive and a negative it is a share of."""
-    pairs = tp[..., -1] * fp[..., -1]
-    steps = np.diff(tp, axis=-1, prepend=0)
-    return _ratio((np.diff(fp, axis=-1, prepend=0) * (tp - steps / 2)).sum(-1), pairs), pairs
+    pairs = label.tp[..., -1] * label.negatives
+    beaten = label.negatives[..., None] - label.above - label.within / 2
+    return _ratio((label.gained * beaten).sum(-1), pairs), pairs
 
 
 def _errors(scores: Scores, same: Labels, weight: Weight) -> tuple[Table, Table]:

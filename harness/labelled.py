@@ -14,6 +14,7 @@ from harness.datasets import Task, load_clips, load_trials, remarks, spanning_gr
 from harness.extract import Heard, pieces_of, seconds_of
 from harness.interfaces import Interface
 from harness.metrics import DEFAULTS, bind
+from harness.partial import load_present
 from harness.recipes import RULES as RECIPES
 from harness.settings import Settings
 from harness.shards import content_key
@@ -69,10 +70,15 @@ def label_task(task: Task, settings: Settings, store: FeatureStore) -> Labelled:
     metric = task.metric or DEFAULTS[kind]
     bind(metric, task.target)
     folder = ready_folder(task, settings.data)
-    clips = load_clips(task, folder)
-    trials = load_trials(task, folder, clips) if isinstance(task.target, Trials) else []
-    if partial := settings.limit is not None and settings.limit < len(clips):
-        clips = spread_evenly(clips, settings.limit or 0)
+    whole = True
+    if settings.partial:
+        task, clips, whole = load_present(task, folder)
+    else:
+        clips = load_clips(task, folder)
+    partial = not whole
+    trials = load_trials(task, folder, clips, partial=partial) if isinstance(task.target, Trials) else []
+    if settings.limit is not None and settings.limit < len(clips):
+        partial, clips = True, spread_evenly(clips, settings.limit)
         kept = {clip.id for clip in clips}
         trials = [trial for trial in trials if trial.one in kept and trial.other in kept]
     published = task.published.get(preset.benchmark, {})

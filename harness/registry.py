@@ -15,7 +15,7 @@ import importlib
 import importlib.util
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -27,7 +27,8 @@ from harness.cards import Axis, Card, Training, Variant, Weights
 from harness.datasets import Task
 from harness.errors import UserError, choices
 from harness.models import Upstream
-from harness.types import Class, Events, Slots, Tags, Target, Trials, Value
+from harness.sources import ByHand, Source
+from harness.types import Class, Events, Slots, Split, Tags, Target, Trials, Value
 from harness.weights import Digest, base_name, find, folder_digest, label_of, names_a_path, published_name
 
 
@@ -316,28 +317,60 @@ def _describe_task(name: str) -> dict[str, Any]:
     if name == family and hasattr(module, "ARGUMENT"):
         return {"name": f"{family}:{module.ARGUMENT}", "summary": plugin.summary, **module.GUIDE}
     task = load_task(name)
-    return {
+    facts = {
         "name": name if hasattr(module, "VARIANTS") else task.name,
         "summary": task.description,
+        "domain": task.domain,
         "version": task.version,
-        "clips": task.clips,
-        "target": _describe_target(task.target),
-        "splits": len(task.splits),
+        "clips": f"{task.clips:,}" if task.clips else "",
+        "hours": f"{task.hours:,.2f}" if task.hours else "",
+        "target": describe_target(task.target),
+        "splits": describe_splits(task.splits),
+        "counts": ", ".join(f"{fold} {count:,}" for fold, count in task.counts.items()),
         "folds": task.folding,
         "metric": task.metric or DEFAULTS[kind_of(task.target)],
         "licence": task.licence,
         "paper": task.paper,
+        "source": _describe_source(task.source),
+        "benchmarks": describe_benchmarks(task.benchmarks),
         "variants": ", ".join(variant for variant in getattr(module, "VARIANTS", ()) if variant),
         "groups known to span folds": ", ".join(sorted(task.spanning)),
         "known to lie in several folds": task.leaks,
+        "clips that copies may lack": ", ".join(sorted(task.may_lack)),
         "prescribed by benchmarks": "; ".join(
             f"{benchmark}: {', '.join(f'{what} {value}' for what, value in own.items())}"
             for benchmark, own in task.published.items()
         ),
     }
+    unsure = {fact: f"{facts[fact]} (unconfirmed)" for fact in task.unconfirmed & facts.keys() if facts[fact]}
+    return facts | unsure
 
 
-def _describe_target(target: Target) -> str:
+def _describe_source(source: Source) -> str:
+    match source:
+        case tuple():
+            return ", ".join(url for archive in source for url in archive.urls)
+        case ByHand(ask, put):
+            return f"by hand: {ask}; put {put} into its folder"
+        case None:
+            return ""
+    return "made on first use"
+
+
+def describe_splits(splits: Sequence[Split]) -> str:
+    """How many splits there are, and of what."""
+    if len(splits) > 1:
+        return f"{len(splits)} folds in turn"
+    return "train, valid, test"
+
+
+def describe_benchmarks(benchmarks: Mapping[str, float | None]) -> str:
+    """The benchmarks that use a task; weights in their mean are in brackets."""
+    return ", ".join(name if weight is None else f"{name} ({weight:g})" for name, weight in benchmarks.items())
+
+
+def describe_target(target: Target) -> str:
+    """What is asked of a clip, in words."""
     match target:
         case Class(labels):
             return f"one of {len(labels)} labels"

@@ -3,11 +3,12 @@
 import json
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UserError
+from harness.errors import UserError, choices
 from harness.files import write_atomically
 from harness.types import Result
 
@@ -136,6 +137,42 @@ def read_all(folder: Path) -> list[Result]:
     if not folder.is_dir():
         raise UserError(f"there is no results folder {folder}: `harness run` makes one")
     return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def chosen(folder: Path, only: Mapping[str, Sequence[str]]) -> list[Result]:
+    """The results in a folder whose fields have one of the values that are asked for; any, where none is.
+
+    Raises:
+        UserError: nothing has.
+    """
+    results = read_all(folder)
+    if not results:
+        raise UserError(f"there are no results in {folder}: `harness run` makes them")
+    for field, values in only.items():
+        known = sorted({str(getattr(result, field)) for result in results})
+        for value in values:
+            if value not in known:
+                raise UserError(f"no result in {folder} has the {field} {value!r}: {choices(value, known)}")
+    found = [r for r in results if all(not values or getattr(r, field) in values for field, values in only.items())]
+    if not found:
+        raise UserError(f"no result in {folder} has all that is asked for together: leave an option out")
+    return found
+
+
+def by_key(folder: Path, beginning: str) -> Result:
+    """The one result in a folder whose key begins so.
+
+    Raises:
+        UserError: none does, or several do.
+    """
+    found = [result for result in read_all(folder) if beginning and result.key.startswith(beginning)]
+    if not found:
+        raise UserError(
+            f"no result in {folder} has a key that begins with {beginning!r}: `harness results ls` lists them"
+        )
+    if len(found) > 1:
+        raise UserError(f"{len(found)} results in {folder} have keys that begin with {beginning!r}: write more of it")
+    return found[0]
 
 
 def load(folder: str | Path) -> "pd.DataFrame":

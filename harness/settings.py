@@ -19,8 +19,9 @@ class Settings:
     """Everything about a run but the upstream and the task.
 
     ``data`` are folders as in ``--data``; ``store`` and ``results`` are folders; ``interface``, ``head`` and ``view``
-    override the protocol's and the upstream's, ``seeds`` the protocol's number; ``limit`` keeps so many clips (the
-    result is then marked partial); ``max_store`` refuses larger extractions, in bytes.
+    override the protocol's and the upstream's, ``seeds`` the protocol's number; ``limit`` keeps so many clips, and
+    ``partial`` those that are there (the result is then marked partial); ``max_store`` refuses larger extractions, in
+    bytes.
     """
 
     protocol: str = "default"
@@ -29,6 +30,7 @@ class Settings:
     view: str | None = None
     seeds: int | None = None
     limit: int | None = None
+    partial: bool = False
     data: Sequence[str] = ()
     store: Path | None = None
     results: Path = Path("results")

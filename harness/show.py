@@ -3,8 +3,9 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,16 @@ import typer
 
 from harness.errors import NotApplicable, UserError, choices
 from harness.events import Event, Report
+from harness.files import write_atomically
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from harness.experiment import Experiment, Inapplicable
+    from harness.export import Sheet
+    from harness.finding import Finding
     from harness.points import Point
-    from harness.testing import Finding
     from harness.types import Result
 
 
@@ -54,9 +58,13 @@ def described(name: str) -> dict[str, Any]:
     from harness.registry import describe, plugins
 
     family = re.split("[:@]", name)[0]
-    for kind in ("upstreams", "tasks"):
-        if family in plugins(kind):
-            return describe(kind, name)
+    kinds = [kind for kind in ("upstreams", "tasks") if family in plugins(kind)]
+    if name == family and (len(kinds) == 2 or (kinds and name in protocols.PROTOCOLS)):
+        return _of_several_kinds(name, kinds)
+    if name in protocols.PROTOCOLS:
+        return protocols.describe(name)
+    if kinds:
+        return describe(kinds[0], name)
     if family in protocols.PROTOCOLS:
         return protocols.describe(name)
     if name in catalogue.HEADS:
@@ -66,6 +74,51 @@ def described(name: str) -> dict[str, Any]:
         return catalogue.describe_interface(name)
     names = [*plugins("upstreams"), *plugins("tasks"), *protocols.PROTOCOLS, *catalogue.HEADS, *interfaces]
     raise UserError(f"there is nothing that goes by {name!r}: {choices(name, names)}")
+
+
+def _of_several_kinds(name: str, kinds: Sequence[str]) -> dict[str, Any]:
+    """The facts of everything of one name, each kind's marked as its."""
+    from harness.protocols import PROTOCOLS
+    from harness.protocols import describe as describe_protocol
+    from harness.registry import describe
+
+    facts = {kind[:-1]: describe(kind, name) for kind in kinds}
+    if name in PROTOCOLS:
+        facts = {"protocol": describe_protocol(name)} | facts
+    first, *others = facts
+    marked = {f"{kind}: {fact}": value for kind in others for fact, value in facts[kind].items() if fact != "name"}
+    return facts[first] | marked
+
+
+def facts(told: Mapping[str, Any]) -> None:
+    """Print facts, each on a line of its own, but for those that say nothing."""
+    width = max(map(len, told))
+    for name, value in told.items():
+        if value not in ("", None):
+            typer.echo(f"{name:<{width}}  {value}")
+
+
+def tables(sheets: "Sequence[Sheet]", form: str, out: Path | None) -> None:
+    """Print tables in one of the forms of :mod:`harness.export` or for the terminal, or write them to a file.
+
+    Raises:
+        UserError: the file's name ends like none of the forms, or it cannot be written.
+    """
+    from harness.export import FORMS, SUFFIXES
+
+    if out is not None:
+        if out.suffix not in SUFFIXES:
+            raise UserError(f"{out.name!r} ends with none of {', '.join(SUFFIXES)}: the ending says how it is written")
+        try:
+            write_atomically(out, FORMS[SUFFIXES[out.suffix]](sheets).encode())
+        except OSError as error:
+            raise UserError(f"{out} cannot be written ({error.strerror}): choose another file with --out") from error
+        typer.echo(out)
+    elif form in FORMS:
+        typer.echo(FORMS[form](sheets), nl=False)
+    else:
+        for sheet in sheets:
+            _table(sheet)
 
 
 def models() -> str:
@@ -147,7 +200,6 @@ def reporting(as_json: bool) -> Iterator[Report]:
 def results(outcomes: "Sequence[Result | Inapplicable]") -> None:
     """Show a table of results."""
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -163,15 +215,46 @@ def results(outcomes: "Sequence[Result | Inapplicable]") -> None:
         marks = ", ".join([*result.badges, *result.deviations])
         cells = (result.task, result.upstream, result.metric, *describe_score(result), layers, marks)
         table.add_row(*map(escape, cells))
-    # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    _console().print(table)
+
+
+def _table(sheet: "Sheet") -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from harness.export import Cell, mark, plain
+
+    def text(cell: Cell) -> str:
+        style = " ".join(name for name, on in (("bold", cell.bold), ("underline", cell.underlined)) if on)
+        told = f"[{style}]{escape(plain(cell.text))}[/]" if style else escape(plain(cell.text))
+        marks = "".join(f" ({','.join(map(mark, cell.footnotes))})" if cell.footnotes else "")
+        return " ".join(filter(None, [told, escape(plain(cell.rest))])) + marks
+
+    table = Table(title=escape(plain(sheet.title)), title_justify="left", box=box.SIMPLE)
+    for column in sheet.columns:
+        heading = ", ".join(filter(None, [column.name, column.unit]))
+        table.add_column(escape(plain(heading)), justify="right" if column.number else "left")
+    for row in sheet.rows:
+        table.add_row(*map(text, row))
+    console = _console()
     console.print(table)
+    for i, note in enumerate(sheet.footnotes):
+        console.print(escape(f"({mark(i)}) {plain(note)}"))
+    for note in sheet.notes:
+        console.print(escape(plain(note)))
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
+    return Console(highlight=False) if sys.stdout.isatty() else Console(width=160, highlight=False)
 
 
 def points(measured: "Sequence[Point]") -> None:
     """Show measured points as a table, and below it what they say of growth and of each other."""
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -182,8 +265,7 @@ def points(measured: "Sequence[Point]") -> None:
     table = Table(*used, box=box.SIMPLE)
     for row in rows:
         table.add_row(*(escape(row.get(name, "")) for name in used))
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    console.print(table)
+    _console().print(table)
     for sentence in sentences(measured):
         typer.echo(sentence)
 

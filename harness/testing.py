@@ -1,4 +1,4 @@
-"""The upstream contract as functions: what `harness check upstream` runs, for the authors of upstreams to run as well.
+"""The contracts as functions: what `harness check upstream` and `check task` run, for authors of both to run as well.
 
 In a test suite of your own::
 
@@ -16,17 +16,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from harness.cards import Weights
+from harness.contract import CHECKS as TASK_CHECKS
+from harness.contract import check_task
 from harness.damage import DAMAGES, names, saved
 from harness.errors import UserError
+from harness.finding import Finding
 from harness.models import Layers, Upstream
 from harness.registry import UpstreamSpec
 from harness.store import file_hash
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+__all__ = ["CHECKS", "TASK_CHECKS", "Finding", "Subject", "assert_holds", "check_task", "examine"]
 
 #: How far a clip's layers may differ, alone and in a batch: the norm of the difference over the layer's.
 TOLERANCE = 1e-4
@@ -38,23 +43,6 @@ OFFSET = 0.25
 BURSTS = 12
 #: Seconds of the longest clip that is tried, if the upstream takes as much; more where a dozen frames take longer.
 LONGEST = {"published": 30.0, "quick": 3.0}
-
-
-class Finding(NamedTuple):
-    """What one check tried, what it saw, and what to change if that is not as it must be."""
-
-    check: str
-    tried: str
-    seen: str
-    #: Empty where all is well.
-    change: str = ""
-    #: Why the check was left out, if it was.
-    left_out: str = ""
-
-    @property
-    def state(self) -> Literal["well", "ILL", "left out"]:
-        """In a word."""
-        return "left out" if self.left_out else "ILL" if self.change else "well"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ _YOUTUBE = ("voxceleb1", "voxlingua107")
 RELATIONS = (
     Relation(("NSynth",), ("nsynth",), True, "the task is NSynth itself (Engel et al. 2017)"),
     Relation(("Speech Commands",), ("speech_commands",), True, "the task is Speech Commands itself (Warden 2018)"),
-    Relation(("VoxCeleb",), ("voxceleb1",), True, "the task is VoxCeleb1 itself (Nagrani et al. 2017)"),
+    Relation(("VoxCeleb", "VoxCeleb1"), ("voxceleb1",), True, "the task is VoxCeleb1 itself (Nagrani et al. 2017)"),
     Relation(("VoxLingua107",), ("voxlingua107",), True, "the task is VoxLingua107 itself (Valk and Alumäe 2021)"),
     Relation(("FSD50K",), ("fsd50k",), True, "the task is FSD50K itself (Fonseca et al. 2022)"),
     Relation(("FMA",), ("fma_small",), True, "the task is a part of FMA (Defferrard et al. 2017)"),

@@ -18,7 +18,7 @@ nav dd { display: flex; flex-wrap: wrap; gap: 0 1rem }
 h2 ~ .note { margin: 0 0 .5rem }
 .scroll + .note { margin-top: .6rem }
 .scroll { overflow-x: auto }
-.scroll table { width: 100%; border-collapse: collapse; font-size: .9rem; overflow-wrap: normal }
+.scroll table { width: 100%; border-collapse: separate; border-spacing: 0; font-size: .9rem; overflow-wrap: normal }
 .scroll th, .scroll td { padding: .4rem .5rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; white-space: nowrap }
 .scroll table.narrow { width: auto; min-width: min(100%, 32rem) }
@@ -31,6 +31,8 @@ h2 ~ .note { margin: 0 0 .5rem }
   white-space: nowrap }
 @media (max-width: 40rem) {
   .scroll td.wide { max-width: none; white-space: nowrap }
+  .scroll td.name { min-width: 6.5rem; overflow-wrap: anywhere }
+  .scroll th, .scroll td { padding: .4rem .35rem }
 }
 figure { margin: 1.5rem 0 0 }
 figcaption, .note { font-size: .85rem }

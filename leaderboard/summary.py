@@ -61,7 +61,9 @@ def summaries(results: Sequence[Result]) -> list[Summary]:
     for names, group in groups.items():
         alone = [(other.task, other.protocol) for other in groups].count((names.task, names.protocol)) == 1
         label = names.task if alone else f"{names.task}, {names.metric}"
-        protocols.setdefault(names.protocol, {})[label] = _losses(group)
+        ranked = next(iter(alike(group)), [])  # the first class of results with the same badges; clean ones, if any
+        marks = f" ({', '.join(ranked[0].badges)})" if ranked and ranked[0].badges else ""
+        protocols.setdefault(names.protocol, {})[label + marks] = _losses(ranked)
     found = (summary(protocol, cells) for protocol, cells in protocols.items())
     return [each for each in found if each is not None]
 
@@ -166,10 +168,9 @@ def superb_scores(losses: Table, baseline: int) -> Table | None:
     return scores
 
 
-def _losses(group: Sequence[Result]) -> dict[str, float]:
-    """Of the best-ranked class of results with the same badges; the newest of several of one upstream."""
-    ranked = alike(group)
-    return {result.upstream: loss(result) for result in sorted(ranked[0], key=lambda r: r.created)} if ranked else {}
+def _losses(ranked: Sequence[Result]) -> dict[str, float]:
+    """By upstream; of several results of one, that of the newest."""
+    return {result.upstream: loss(result) for result in sorted(ranked, key=lambda result: result.created)}
 
 
 def _cells(mean: Mean) -> tuple[Cell, ...]:

@@ -1,14 +1,17 @@
 """ESC-50, environmental sounds: 2,000 clips in 50 classes, five official folds; the variant esc10 has 400 in 10."""
 
-import csv
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.datasets import Archive, Task, rotation
-from harness.errors import UserError
+from harness.datasets import Task, rotation
+from harness.sources import Archive
 from harness.types import Class, Clip
 
+from ._files import root_of
+from ._metadata import read_table
+
 VARIANTS = ("", "esc10")
+TABLE = "meta/esc50.csv"
 
 #: The authors' class names, in the order of their numbers.
 LABELS = (
@@ -47,11 +50,16 @@ def task(variant: str) -> Task:
         list_clips=_list_esc10 if small else _list_esc50,
         clips=400 if small else 2000,
         folder="esc50",
-        source=Archive("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip"),
+        source=(Archive("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip"),),
         paper="Piczak 2015, doi 10.1145/2733373.2806390",
         licence="CC BY 3.0" if small else "CC BY-NC 3.0",
         description="Environmental sounds; groups are the source recordings.",
+        domain="events",
+        hours=400 * 5 / 3600 if small else 2000 * 5 / 3600,
+        counts=dict.fromkeys("12345", 80 if small else 400),
+        tables=(Path(TABLE).name,),
         spanning=SPANNING,
+        benchmarks={} if small else {"HEAR": None, "ARCH": None, "EVAR": None, "X-ARES": 400, "BEANS": None},
         published=MappingProxyType({}) if small else PUBLISHED,
     )
 
@@ -65,18 +73,8 @@ def _list_esc10(folder: Path) -> list[Clip]:
 
 
 def _rows(folder: Path) -> list[tuple[Path, dict[str, str]]]:
-    root = folder / "ESC-50-master" if (folder / "ESC-50-master").is_dir() else folder
-    table = root / "meta" / "esc50.csv"
-    if not table.is_file():
-        raise UserError(f"ESC-50 is not in {folder}: there is no {table.relative_to(folder)} in it")
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} cannot be read as CSV") from error
-    needed = {"filename", "fold", "category", "esc10", "src_file"}
-    if rows and not needed <= set(rows[0]):
-        raise UserError(f"{table} lacks the column {min(needed - set(rows[0]))!r}")
+    root = root_of(folder, "ESC-50-master", TABLE, "ESC-50")
+    rows = read_table(root / TABLE, ("filename", "fold", "category", "esc10", "src_file"))
     return [(root, row) for row in sorted(rows, key=lambda row: row["filename"])]
 
 

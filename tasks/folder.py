@@ -9,6 +9,7 @@ from harness.datasets import Task
 from harness.errors import UserError
 from harness.types import Clip
 
+from ._files import AUDIO
 from ._tables import PARTS, absolute, own_task
 
 ARGUMENT = "FOLDER"
@@ -19,11 +20,7 @@ GUIDE = {
     "groups": "each file is its own; what must not lie in two folds, such as a speaker, needs a table and csv:FILE",
     "not read": "hidden files, and files that are no audio; a link to audio or to a folder is refused",
 }
-#: What soundfile reads.
-AUDIO = frozenset(
-    (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64")
-)
-#: What it does not; such a file would be missed without a word.
+#: What soundfile does not read; such a file would be missed without a word.
 UNREADABLE = frozenset((".m4a", ".aac", ".mp4", ".wma", ".webm", ".amr", ".ape", ".mka"))
 
 

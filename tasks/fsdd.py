@@ -4,14 +4,17 @@ import re
 from functools import partial
 from pathlib import Path
 
-from harness.datasets import Archive, Task, rotation
-from harness.errors import UserError
-from harness.types import Class, Clip, Split
+from harness.datasets import Task, rotation
+from harness.sources import Archive
+from harness.types import Class, Clip
+
+from ._files import audio_in, name_parts, root_of
+from ._splits import PARTS
 
 VARIANTS = ("", "speakers")
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
-NAME = re.compile(rf"([0-9])_({'|'.join(SPEAKERS)})_([0-9]+)\.wav")
+NAME = re.compile(rf"(?P<digit>[0-9])_(?P<speaker>{'|'.join(SPEAKERS)})_(?P<take>[0-9]+)\.wav")
 
 
 def task(variant: str) -> Task:
@@ -21,15 +24,18 @@ def task(variant: str) -> Task:
         name="fsdd:speakers" if apart else "fsdd",
         version="1",
         target=Class(tuple("0123456789")),
-        splits=rotation(SPEAKERS) if apart else (Split(("train",), ("valid",), ("test",)),),
+        splits=rotation(SPEAKERS) if apart else PARTS,
         list_clips=partial(_list_clips, apart),
         clips=3000,
         folder="fsdd",
-        source=Archive("https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip"),
+        source=(Archive("https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip"),),
         paper="Jackson et al., Free Spoken Digit Dataset, https://github.com/Jakobovski/free-spoken-digit-dataset",
         licence="CC BY-SA 4.0",
         description="Spoken English digits; groups are the speakers, "
         + ("each of whom is a fold." if apart else "who are the same in training and test."),
+        domain="speech",
+        hours=0.36,
+        counts=dict.fromkeys(SPEAKERS, 500) if apart else {"train": 2400, "valid": 300, "test": 300},
         leaks="" if apart else "speaker",
         folding=""
         if apart
@@ -38,20 +44,12 @@ def task(variant: str) -> Task:
 
 
 def _list_clips(apart: bool, folder: Path) -> list[Clip]:
-    archive = folder / "free-spoken-digit-dataset-master"
-    root = (archive if archive.is_dir() else folder) / "recordings"
-    if not root.is_dir():
-        raise UserError(f"the free spoken digits are not in {folder}: there is no {root.relative_to(folder)} in it")
-    return sorted((_clip(path, apart) for path in root.glob("*.wav")), key=lambda clip: clip.id)
+    root = root_of(folder, "free-spoken-digit-dataset-master", "recordings", "FSDD") / "recordings"
+    return sorted((_clip(path, apart) for path in audio_in(root)), key=lambda clip: clip.id)
 
 
 def _clip(path: Path, apart: bool) -> Clip:
-    name = NAME.fullmatch(path.name)
-    if name is None:
-        raise UserError(
-            f"{path.name!r} is no name of a free spoken digit: it must be DIGIT_SPEAKER_TAKE.wav, where SPEAKER is one "
-            f"of {', '.join(SPEAKERS)}"
-        )
-    digit, speaker, take = name[1], name[2], int(name[3])
+    name = name_parts(NAME, path, "7_jackson_32.wav (digit, speaker, take)")
+    take = int(name["take"])
     official = "test" if take < 5 else "valid" if take < 10 else "train"
-    return Clip(path.stem, path, digit, speaker if apart else official, speaker)
+    return Clip(path.stem, path, name["digit"], name["speaker"] if apart else official, name["speaker"])

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from harness.datasets import Task, rotation
 from harness.types import Class, Clip
 
+from ._metadata import read_table
+
 VARIANTS = ("",)
 
 SEED = 1
 RATE = 16_000
 SECONDS = (1.0, 1.5, 2.0, 2.5)
 FOLDS = ("1", "2", "3", "4", "5")
+META = ("filename", "label", "group", "fold")
 ROOMS = 60
 CLIPS_PER_ROOM = 8
 
@@ -41,16 +44,16 @@ def task(variant: str) -> Task:
         clips=ROOMS * CLIPS_PER_ROOM,
         folder="synthetic-1",
         source=make,
-        paper="",
+        paper="none",
         licence="generated (Apache-2.0)",
         description="Twelve generated sounds (tones, sweeps, bells, birds, rain, ...), made on the spot.",
+        domain="events",
     )
 
 
 def list_clips(folder: Path) -> list[Clip]:
     """Every clip that ``meta.csv`` names, sorted by id; a clip's group is its room."""
-    with (folder / "meta.csv").open(newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["filename"])
+    rows = sorted(read_table(folder / "meta.csv", META), key=lambda row: row["filename"])
     return [
         Clip(
             id=Path(row["filename"]).stem,
@@ -79,7 +82,7 @@ def make(folder: Path) -> None:
             soundfile.write(folder / "audio" / f"{clip:03}.wav", wave, RATE, subtype="PCM_16")
             rows.append((f"{clip:03}.wav", label, f"room{number:02}", FOLDS[fold]))
     with (folder / "meta.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("filename", "label", "group", "fold"), *rows])
+        csv.writer(file, lineterminator="\n").writerows([META, *rows])
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,32 @@ def refused() -> Callable[[str], AbstractContextManager[None]]:
     return expect
 
 
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run ``harness`` with arguments; gives the exit code, what it printed, and what it complained of."""
+
+    from harness import cli
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics that sort clips are resampled as seldom as they ever are."""
+    monkeypatch.setattr("harness.answers._WEIGHED", 1)
+
+
 TOY = '''
 """A toy that guards the pipeline."""
 import csv

@@ -11,6 +11,7 @@ from harness import answers
 from harness.answers import Answers, Kept, SplitAnswers, compare, measure
 from harness.metrics import METRICS, RANKING, SHARES, bind
 from harness.stats import Flags, Table, drawn
+from harness.types import Class
 
 from kept_answers import CLIPS, GROUPS, PAIRS, SPLITS, kept
 
@@ -230,8 +231,20 @@ def test_answers_to_the_same_clips_are_known_by_them() -> None:
         replace(one, splits=one.splits[:1]),
         replace(one, splits=(replace(first, clips=first.clips + 1), *others)),
         replace(one, splits=(replace(first, groups=first.groups[::-1]), *others)),
+        replace(one, splits=(replace(first, seeds=(first.seeds[0]._replace(truth=first.seeds[1].scores),)), *others)),
+        replace(one, target=Class(("1", "2", "3", "4", "5"))),
     ):
         assert not one.same_clips(changed)
+
+
+def test_trials_are_the_same_only_between_the_same_clips() -> None:
+    one = kept("trials", "eer")
+    assert one.same_clips(kept("trials", "eer", 5))
+    first, *others = one.splits
+    answer = first.seeds[0]
+    assert answer.pairs is not None
+    turned = answer._replace(pairs=answer.pairs[::-1])
+    assert not one.same_clips(replace(one, splits=(replace(first, seeds=(turned,)), *others)))
 
 
 def test_of_shares_and_rankings_all_are_metrics() -> None:

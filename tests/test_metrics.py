@@ -141,6 +141,18 @@ def test_a_weight_is_so_many_rows(name: str, kind: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_weights_of_several_draws_give_what_each_gives_by_itself(name: str, kind: str) -> None:
+    scores, y, _ = draw(kind, 0)
+    weights = np.random.default_rng(5).integers(0, 3, (6, len(y)))
+    weights[2] = 0
+    metric = bind(name, TARGETS[kind])
+    together = metric(scores, y, weights)
+    np.testing.assert_allclose(together, [metric(scores, y, weight) for weight in weights], rtol=1e-12)
+    assert np.isnan(together[2])
+    assert len(set(together.tolist())) > 3
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_the_order_of_clips_does_not_matter(name: str, kind: str) -> None:
     scores, y, _ = draw(kind, 0)
     order = np.random.default_rng(1).permutation(len(y))
@@ -272,6 +284,7 @@ def test_a_head_that_has_diverged_has_no_score(name: str, kind: str) -> None:
     scores, y, _ = draw(kind, 0)
     scores[7] = np.nan
     assert math.isnan(bind(name, TARGETS[kind])(scores, y))
+    assert np.isnan(bind(name, TARGETS[kind])(scores, y, np.ones((3, len(y))))).tolist() == [True] * 3
 
 
 def test_every_kind_of_target_has_a_metric_that_fits() -> None:

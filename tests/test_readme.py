@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 import harness
-from harness import catalogue, cli, protocols
+from harness import catalogue, cli, protocols, tasklist
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -68,6 +68,7 @@ def test_its_tables_are_those_of_the_code() -> None:
     assert protocols.table() in README
     assert catalogue.table() in README
     assert catalogue.groups() in README
+    assert tasklist.table() in README
 
 
 @pytest.mark.parametrize("line", COMMANDS)

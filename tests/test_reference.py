@@ -58,6 +58,17 @@ def test_every_value_is_a_fraction_of_a_metric_that_is_known() -> None:
     assert {row.metric for row in published()} <= METRICS.keys() | {STRICTER}
 
 
+def test_where_hear_splits_in_its_own_way_its_numbers_are_of_the_variant_that_does_so() -> None:
+    hear = {row.task for row in published() if row.benchmark.startswith("HEAR")}
+    own = {"crema_d:hear", "dcase2016_task2:hear", "gtzan:hear", "vocal_imitation:hear"}
+    assert own < hear and not {name.partition(":")[0] for name in own} & hear
+
+
+def test_the_readme_says_how_many_there_are() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"published numbers, {len(published()):,} in all" in readme
+
+
 def test_a_protocol_repeats_no_number_of_a_fine_tuned_encoder() -> None:
     assert not [row for row in published() if row.fine_tuned and row.protocol]
 

@@ -13,9 +13,10 @@ from scipy.special import expit, softmax
 from sklearn.metrics import accuracy_score, average_precision_score, log_loss, r2_score, roc_curve
 from torch.nn import functional
 
+from harness.answers import Answers, measure
 from harness.detection import event_onset_f, find_events
 from harness.heads import Score
-from harness.scoring import DRAWN_CLIPS, DRAWN_TRIALS, Answers, Scoring, drawn_trials
+from harness.scoring import DRAWN_CLIPS, DRAWN_TRIALS, Scoring, drawn_trials
 from harness.types import Class, Clip, Events, Label, Slots, SoundEvent, Tags, Target, Trial, Trials, Value
 
 Refused = Callable[[str], AbstractContextManager[None]]
@@ -366,7 +367,7 @@ def test_a_clip_of_weight_two_counts_as_two(metric: str) -> None:
     one, out = scoring("class", metric), outputs_for("class")
     weight = rng().integers(0, 3, 40).astype(np.float64)
     twice = np.repeat(np.arange(40), weight.astype(int))
-    weighed = one.measure(metric, one.read(out, ROWS, {}), weight)
+    weighed = measure(metric, one.target, one.read(out, ROWS, {}), weight)
     assert weighed == pytest.approx(one.measure(metric, one.read(out[twice], ROWS[twice], {})))
     assert weighed != pytest.approx(one.measure(metric, one.read(out, ROWS, {})))
 
@@ -390,7 +391,7 @@ def test_a_trial_of_one_speaker_counts_as_often_as_that_one_and_of_two_as_often_
     times = [a if same else a * b for a, b, same in ends]
     drawn = np.repeat(np.arange(len(times)), times)
     expected = one.measure(metric, answers._replace(scores=answers.scores[drawn], truth=answers.truth[drawn]))
-    assert one.measure(metric, answers, weight) == pytest.approx(expected)
+    assert measure(metric, one.target, answers, weight) == pytest.approx(expected)
     assert expected != pytest.approx(one.measure(metric, answers))
 
 
@@ -411,7 +412,7 @@ def test_drawing_speakers_again_spreads_the_equal_error_rate_as_fresh_speakers_d
     one, speaker = scoring("trials"), np.repeat(np.arange(20), 5)
     fresh = np.std([one.measure("eer", voices(seed)) for seed in range(300)])
     again = [
-        np.var([one.measure("eer", answers, drawn_speakers(speaker, seed)) for seed in range(40)])
+        np.var(measure("eer", one.target, answers, np.stack([drawn_speakers(speaker, seed) for seed in range(40)])))
         for answers in map(voices, range(1000, 1020))
     ]
     assert np.sqrt(np.mean(again)) == pytest.approx(fresh, rel=0.2)
@@ -422,7 +423,7 @@ def test_events_of_a_clip_of_weight_nothing_do_not_count() -> None:
     outputs[0] = -outputs[0]
     answers = one.read(outputs, np.arange(8), {"median": 0.05, "shortest": 0.3})
     assert one.measure("event_onset_f", answers) < 1
-    assert one.measure("event_onset_f", answers, np.r_[0.0, np.ones(7)]) == 1
+    assert measure("event_onset_f", one.target, answers, np.r_[0.0, np.ones(7)]) == 1
 
 
 # Metrics that are told.

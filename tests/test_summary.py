@@ -84,9 +84,9 @@ def test_what_is_not_ranked_with_the_clean_ones_is_a_missing_cell(badges: tuple[
     assert only([*cells(**THREE), *unranked]).missing == {"b": ("three",)}
 
 
-def test_where_a_whole_task_is_leaky_it_counts() -> None:
+def test_where_a_whole_task_is_leaky_it_counts_and_is_marked() -> None:
     leaky = [result(name, 0.5, task="three", badges=("leaky",)) for name in ("a", "b", "mel")]
-    assert only([*cells(**THREE), *leaky]).tasks == ("one", "three", "two")
+    assert only([*cells(**THREE), *leaky]).tasks == ("one", "three (leaky)", "two")
 
 
 def test_of_two_results_the_newest_counts() -> None:

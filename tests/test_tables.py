@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from harness.data import fetch, ready_folder, task_folder, verify
+from harness.data import fetch, ready_folder, task_folder
 from harness.datasets import Task, check_clips, load_clips
 from harness.registry import describe, load_task, plugins, task_names
 from harness.types import Class, Clip, Split, Tags
+from harness.verify import verify
 
 Refused = Callable[[str], AbstractContextManager[None]]
 
@@ -280,7 +281,7 @@ def test_a_folder_is_no_table(tmp_path: Path, refused: Refused) -> None:
 def test_missing_audio_is_named(tmp_path: Path, refused: Refused) -> None:
     task = table(tmp_path)
     (tmp_path / "dog3.wav").unlink()
-    with refused(f"1 of 20 audio files of csv:mine.csv@{task.version[:8]} are missing, the first is {tmp_path}/dog3"):
+    with refused(f"1 of 20 audio files of csv:mine.csv@{task.version[:8]} are missing from {tmp_path}: dog3"):
         load_clips(task, ready_folder(task))
 
 
@@ -444,15 +445,15 @@ def test_the_data_lie_where_the_name_says(tmp_path: Path, own: str) -> None:
 
 
 def test_ones_own_audio_is_verified(tmp_path: Path, own: str) -> None:
-    assert verify(load_task(own)) == []
+    assert verify(load_task(own)).problems == ()
     (tmp_path / "mine" / "dog" / "dog1.wav").write_bytes(b"no audio any more")
-    (problem,) = verify(load_task(own))
+    (problem,) = verify(load_task(own)).problems
     assert problem.startswith(f"the audio file {tmp_path}/mine/dog/dog1.wav cannot be read")
 
 
 def test_ones_own_audio_is_described(own: str) -> None:
     facts = describe("tasks", own)
-    assert (facts["clips"], facts["target"], facts["splits"]) == (20, "one of 2 labels", 5)
+    assert (facts["clips"], facts["target"], facts["splits"]) == ("20", "one of 2 labels", "5 folds in turn")
     assert facts["folds"] == "5 grouped, stratified folds (seed 0); each file is its own group"
 
 

@@ -1,12 +1,15 @@
-"""Kept answers of every kind, as heads could have given them."""
+"""Kept answers of every kind, as heads could have given them, and the results that a run would leave of them."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harness import answer_file, results
 from harness.answers import Answers, Kept, SplitAnswers
 from harness.metrics import METRICS
-from harness.types import Class, Events, Slots, SoundEvent, Tags, Target, Trials, Value
+from harness.types import Class, Events, Result, Slots, SoundEvent, Tags, Target, Trials, Value
 
 CLASSES = Class(("60", "61", "67", "72", "73"))
 SLOTS = Slots(("who", "where"), (("a", "b", "c"), ("d", "e")))
@@ -74,3 +77,43 @@ def kept(kind: str, metric: str, seed: int = 0, seeds: int = 2) -> Kept:
         each = [trials(rng, groups) if kind == "trials" else answered(kind, truth, rng) for _ in range(seeds)]
         splits.append(SplitAnswers(clips, groups, tuple(each)))
     return Kept(TARGETS[kind], metric, tuple(splits))
+
+
+ENVIRONMENT = {"device": "cpu", "processor": "EPYC", "threads": 2}
+
+
+def result(upstream: str, task: str, given: Kept, **changes: Any) -> Result:
+    """What a run would have left of answers."""
+    fields: dict[str, Any] = {
+        "key": hashlib.sha256(repr((upstream, task, changes)).encode()).hexdigest(),
+        "upstream": upstream,
+        "task": task,
+        "protocol": "default",
+        "interface": "last",
+        "head": "logistic",
+        "metric": given.metric,
+        "score": given.scored.point,
+        "interval": given.interval,
+        "metrics": {given.metric: given.scored.point},
+        "folds": (),
+        "fold_std": None,
+        "seed_std": None,
+        "badges": (),
+        "deviations": (),
+        "candidates": (),
+        "layer_weights": (),
+        "data": {"sha256": f"data of {task}"},
+        "method": {},
+        "encoder": {"parameters": 1_000_000},
+        "cost": {"clips_per_second": 10.0},
+        "environment": ENVIRONMENT,
+        "created": "2026-01-05T10:00:00+00:00",
+        "answers": hashlib.sha256(answer_file.to_bytes(given)).hexdigest(),
+    }
+    return Result(**{**fields, **changes})
+
+
+def left(folder: Path, upstream: str, task: str, given: Kept, **changes: Any) -> Result:
+    one = result(upstream, task, given, **changes)
+    results.write(one, folder, answer_file.to_bytes(given))
+    return one
