@@ -16,9 +16,9 @@ from torch.nn import functional
 from harness.cards import Elsewhere
 from harness.models import Layers
 from harness.registry import UpstreamSpec
-from harness.upstreams import _vim, aum
+from harness.upstreams import _scan, aum
 from harness.upstreams._patches import Statistics, log_mel
-from harness.upstreams._scan import selective_scan
+from harness.upstreams._scan import Scan, selective_scan
 from harness.upstreams._vim import Directions, Mixer, SequentialVim, Shape
 
 from checkpoints import Save, Shapes, State, fill, filled, load, mixer_shapes, reference_weights, saved, untrained
@@ -799,14 +799,15 @@ def test_what_a_scan_reads_is_float32_in_a_lower_precision(
 ) -> None:
     seen: list[Tensor] = []
 
-    def watched(*inputs: Tensor) -> Tensor:
-        seen.extend([*inputs, selective_scan(*inputs)])
+    def watched(*scans: Scan, gate: Tensor) -> Tensor:
+        seen.extend(x for scan in scans for x in scan if isinstance(x, Tensor))
+        seen.append(selective_scan(*scans, gate=gate))
         return seen[-1]
 
-    monkeypatch.setattr(_vim, "selective_scan", watched)
+    monkeypatch.setattr(_scan, "selective_scan", watched)
     with torch.autocast("cpu", dtype):
         out = mixer_of(directions)(noise(1, 9, 32))
-    assert len(seen) == (7 if directions == "fofo" else 14)
+    assert len(seen) == (8 if directions == "fofo" else 15)
     assert {x.dtype for x in seen} == {torch.float32}
     assert out.dtype == dtype
 

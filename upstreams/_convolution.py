@@ -30,7 +30,15 @@ def convolve(x: Tensor, *filters: Filter) -> list[Tensor]:
 
     Returns:
         (clip, frame, width) for each, in the weights' dtype whatever autocast wants.
+
+    Raises:
+        ValueError: the shapes do not belong together.
     """
+    width = x.shape[-1]
+    for each in filters:
+        if each.weight.shape[:2] != (width, 1) or each.bias.shape != (width,):
+            shapes = tuple(each.weight.shape), tuple(each.bias.shape)
+            raise ValueError(f"{width} channels are convolved with ({width}, 1, tap) and ({width},), not {shapes}")
     weights, biases, reverse = (list(each) for each in zip(*filters, strict=True))
     found: list[Tensor] = torch.ops.harness.convolve(x, weights, biases, reverse)
     return found
@@ -78,16 +86,16 @@ def _convolve_anywhere(
         return outs
 
 
-LIBRARY.impl("convolve", _convolve_anywhere, "CompositeExplicitAutograd")
-LIBRARY.impl("convolve", _convolve_on_cpu, "CPU")
-
-
-@torch.library.register_fake("harness::convolve", lib=LIBRARY)
-def _(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], reverse: Sequence[bool]) -> list[Tensor]:
+def _shapes(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], reverse: Sequence[bool]) -> list[Tensor]:
     return [x.new_empty(x.shape, dtype=weight.dtype) for weight in weights]
 
 
-@register_flop_formula(torch.ops.harness.convolve)
 def _flops(x: Sequence[int], weights: Sequence[Sequence[int]], *_: Any, **__: Any) -> int:
     """A multiplication and an addition for each tap."""
     return sum(2 * math.prod(x) * weight[-1] for weight in weights)
+
+
+LIBRARY.impl("convolve", _convolve_anywhere, "CompositeExplicitAutograd")
+LIBRARY.impl("convolve", _convolve_on_cpu, "CPU")
+torch.library.register_fake("harness::convolve", _shapes, lib=LIBRARY)
+register_flop_formula(torch.ops.harness.convolve)(_flops)

@@ -1,8 +1,9 @@
 """The kernels of Mamba for CPUs, compiled by numba: causal convolution, selective scan and gate, in float32.
 
 Each works on some channels or frames of one clip, holds no lock of Python, and leaves nothing behind, so that pieces
-may be computed by any threads at once. The loops over channels are what the compiler turns into vector instructions;
-for its sake exponentials are polynomials, rows are cut out before their loop, and blocks of channels have one size.
+may be computed by any threads at once. No index is checked: callers have compared all shapes. The loops over channels
+are what the compiler turns into vector instructions; for its sake exponentials are polynomials, rows are cut out before
+their loop, and blocks of channels have one size.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -19,7 +22,11 @@ Array = NDArray[np.float32]
 #: Channels that are scanned together: six vectors of AVX-512, whose states and rates fill a quarter of a first-level
 #: cache, and a divisor of the published widths.
 LANES = 96
-
+#: Frames before they are read at which the rows of a block are asked for: they lie too far apart for a processor to see
+#: them coming.
+AHEAD = 2
+#: Channels that are convolved together: their rows and weights fill half of a first-level cache.
+COLUMNS = 384
 #: The taps of every published convolution.
 TAPS = 4
 
@@ -33,7 +40,6 @@ E1, E2, E3, E4, E5 = map(F, (0.6931471228599548, 0.2402235120534897, 0.055505003
 #: 2 artanh(x) / x in powers of x^2 on [0, 1/9] within 4e-9.
 L0, L1, L2, L3, L4 = map(F, (2.0, 0.66666316986, 0.40024909377, 0.27960604429, 0.28178334236))
 
-
 #: Arrays without gaps, in the words of numba: one axis, two, three.
 ROW, ROWS, CLIPS = "f4[::1]", "f4[:,::1]", "f4[:,:,::1]"
 #: Sums may become multiply-adds; nothing else of floating-point arithmetic may be rearranged.
@@ -41,13 +47,14 @@ OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model
 
 
 def _compiled(*arguments: str) -> Callable[[Any], Any]:
-    """Compile for arguments of these types, and keep the result on disk where there is a place that can be written."""
+    """Compile for arguments of these types, and keep the result on disk where that can be."""
 
     def compile_(function: Any) -> Any:
         dispatcher = numba.njit(**OPTIONS)(function)
-        with suppress(RuntimeError):  # raised where no folder can be written to
+        with suppress(RuntimeError):  # there is no folder that may be written to
             dispatcher.enable_caching()
-        dispatcher.compile(f"void({', '.join(arguments)})")
+        with suppress(OSError):  # it has been compiled by the time that it cannot be written
+            dispatcher.compile(f"void({', '.join(arguments)})")
         dispatcher.disable_compile()
         return dispatcher
 
@@ -68,6 +75,25 @@ def _reading(source: Any, target: Any) -> Any:
 
 _bits = _reading(numba.float32, numba.int32)
 _real = _reading(numba.int32, numba.float32)
+
+
+def _asking(typing: Any, array: Any, clip: Any, t: Any, c: Any) -> Any:
+    """Ask for a cache line of an array (clip, frame, width) before it is read."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        made = context.make_array(kind)(context, builder, arguments[0])
+        place = cgutils.get_item_pointer(context, builder, kind, made, arguments[1:])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        hint = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], hint)
+        builder.call(prefetch, [builder.bitcast(place, byte), number(0), number(3), number(1)])  # data, to be read
+        return context.get_dummy_value()
+
+    return numba.void(array, numba.intp, numba.intp, numba.intp), generate
+
+
+_prefetch: Any = intrinsic(_asking)
 _inlined: Callable[[Any], Any] = numba.njit(**OPTIONS)  # by LLVM
 
 
@@ -99,8 +125,8 @@ def _silu(x: Any) -> Any:
     return x / (F(1) + _exp2(y))
 
 
-@_compiled(CLIPS, ROWS, ROW, CLIPS, "i8", "i8", "i8", "b1")
-def convolve(
+@_compiled(CLIPS, ROWS, ROW, CLIPS, *["i8"] * 3, "b1")
+def convolve(  # noqa: PLR0913 (numba takes no records without a cost)
     x: Array, weight: Array, bias: Array, out: Array, clip: int, start: int, stop: int, reverse: bool
 ) -> None:
     """SiLU of a causal convolution for frames ``start`` to ``stop`` of a clip.
@@ -110,18 +136,21 @@ def convolve(
     """
     frames, width = x.shape[1:]
     back = 1 if reverse else -1
-    w0, w1, w2, w3 = weight[0], weight[1], weight[2], weight[3]
-    silence, total = np.zeros(width, np.float32), np.empty(width, np.float32)
-    for t in range(start, stop):
-        x0 = x[clip, t + 3 * back] if 0 <= t + 3 * back < frames else silence
-        x1 = x[clip, t + 2 * back] if 0 <= t + 2 * back < frames else silence
-        x2 = x[clip, t + back] if 0 <= t + back < frames else silence
-        x3, result = x[clip, t], out[clip, t]
-        # In two halves, since LLVM gives up on loops over so many arrays that might overlap.
-        for c in range(width):
-            total[c] = bias[c] + w0[c] * x0[c] + w1[c] * x1[c]
-        for c in range(width):
-            result[c] = _silu(total[c] + w2[c] * x2[c] + w3[c] * x3[c])
+    silence, total = np.zeros(COLUMNS, np.float32), np.empty(COLUMNS, np.float32)
+    for first in range(0, width, COLUMNS):
+        last = min(first + COLUMNS, width)
+        w0, w1, w2, w3 = weight[0, first:last], weight[1, first:last], weight[2, first:last], weight[3, first:last]
+        shift = bias[first:last]
+        for t in range(start, stop):
+            x0 = x[clip, t + 3 * back, first:last] if 0 <= t + 3 * back < frames else silence
+            x1 = x[clip, t + 2 * back, first:last] if 0 <= t + 2 * back < frames else silence
+            x2 = x[clip, t + back, first:last] if 0 <= t + back < frames else silence
+            x3, result = x[clip, t, first:last], out[clip, t, first:last]
+            # In two halves, since LLVM gives up on loops over so many arrays that might overlap.
+            for c in range(last - first):
+                total[c] = shift[c] + w0[c] * x0[c] + w1[c] * x1[c]
+            for c in range(last - first):
+                result[c] = _silu(total[c] + w2[c] * x2[c] + w3[c] * x3[c])
 
 
 @_compiled(*[CLIPS] * 2, ROWS, *["f4[:,:,:]"] * 2, *[ROW] * 2, CLIPS, ROWS, *["i8"] * 2, *["b1"] * 3)
@@ -161,6 +190,12 @@ def scan(  # noqa: PLR0913 (numba takes no records without a cost)
     skip, shift = D[first:last], bias[first:last]
     for i in range(frames):
         t = frames - 1 - i if reverse else i
+        ahead = t - AHEAD if reverse else t + AHEAD
+        if 0 <= ahead < frames:
+            for c in range(first, last, 16):
+                _prefetch(u, clip, ahead, c)
+                _prefetch(delta, clip, ahead, c)
+                _prefetch(y, clip, ahead, c)
         inputs, steps, outputs = u[clip, t, first:last], delta[clip, t, first:last], y[clip, t, first:last]
         if softplus:
             for c in range(lanes):

@@ -1,9 +1,10 @@
 """The selective scan of Mamba (Gu and Dao 2023, section 3.2), exact, on any device."""
 
+import importlib
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, reduce
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -40,10 +41,27 @@ def selective_scan(*scans: Scan, gate: Tensor | None = None) -> Tensor:
     Returns:
         (clip, frame, width), of the first u's dtype. The recurrence itself runs in float32, or in float64 if u is,
         whatever autocast wants.
+
+    Raises:
+        ValueError: the shapes do not belong together.
     """
+    _check(scans, gate)
     tensors = [tensor for scan in scans for tensor in scan[:-1]]
     y: Tensor = torch.ops.harness.scan(tensors, [scan.reverse for scan in scans], gate)
     return y
+
+
+def _check(scans: Sequence[Scan], gate: Tensor | None) -> None:
+    shape = clips, frames, width = tuple(scans[0].u.shape)
+    for scan in scans:
+        states = scan.A.shape[-1]
+        inner = (clips, frames, states)
+        wanted = [shape, shape, (width, states), inner, inner, (width,), (width,)]
+        found = [tuple(x.shape) for x in scan[:-1] if x is not None]
+        if found != wanted[: len(found)]:
+            raise ValueError(f"a scan over {shape} takes tensors of shapes {wanted}, not {found}")
+    if gate is not None and tuple(gate.shape) != shape:
+        raise ValueError(f"a scan over {shape} takes a gate of that shape, not {tuple(gate.shape)}")
 
 
 #: Operations of torch, one implementation for each device, so that whoever counts what a forward computes, or follows
@@ -53,13 +71,14 @@ LIBRARY.define("scan(Tensor?[] tensors, bool[] reverse, Tensor? gate) -> Tensor"
 
 
 def _unpack(tensors: Sequence[Tensor | None], reverse: Sequence[bool], dtype: torch.dtype) -> list[Scan]:
-    given: list[Any] = [None if tensor is None else tensor.detach().to(dtype) for tensor in tensors]
+    given: list[Any] = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
     fields = len(Scan._fields) - 1
-    return [Scan(*given[fields * i : fields * (i + 1)], reverse=back) for i, back in enumerate(reverse)]
+    scans = (Scan(*given[fields * i : fields * (i + 1)]) for i in range(len(reverse)))
+    return [scan._replace(reverse=back) for scan, back in zip(scans, reverse, strict=True)]
 
 
 def _scan_on_cpu(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
-    """Every piece of work is a block of channels of one clip: all scans, then the gate, while y is still in the cache."""
+    """A piece of work is a block of channels of one clip: all scans and the gate, while y is still in the cache."""
     kernels, given = compiled_kernels(), tensors[0].dtype
     if kernels is None or given == torch.float64:
         return _scan_anywhere(tensors, reverse, gate)
@@ -85,9 +104,10 @@ def _scan_on_cpu(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tenso
 
 
 def _arrays(scan: Scan) -> list[Any]:
+    """What the kernel takes, in its order; without a bias it takes anything for it, and leaves it alone."""
     bias = scan.D if scan.bias is None else scan.bias
     u, delta, a, d, bias = (dense(x) for x in (scan.u, scan.delta, scan.A, scan.D, bias))
-    return [u, delta, a, scan.B.numpy(), scan.C.numpy(), d, bias]
+    return [u, delta, a, scan.B.detach().numpy(), scan.C.detach().numpy(), d, bias]
 
 
 def dense(x: Tensor) -> Any:
@@ -99,18 +119,17 @@ def dense(x: Tensor) -> Any:
 def compiled_kernels() -> ModuleType | None:
     """The kernels for CPUs, or None where numba cannot be imported."""
     try:
-        from . import _kernels
+        return importlib.import_module(f"{__package__}._kernels")
     except ImportError as error:
         warnings.warn(f"numba cannot be imported ({error}): the scan takes many times as long", stacklevel=2)
         return None
-    return _kernels
 
 
 def _scan_anywhere(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
     given = tensors[0].dtype
     dtype = torch.float64 if given == torch.float64 else torch.float32
     with torch.autocast(tensors[0].device.type, enabled=False):
-        y = torch.stack([_in_time(scan) for scan in _unpack(tensors, reverse, dtype)]).sum(0)
+        y = reduce(torch.add, map(_in_time, _unpack(tensors, reverse, dtype)))
         return (y if gate is None else y * functional.silu(gate.to(dtype))).to(given)
 
 
@@ -174,19 +193,19 @@ def _mamba_ssm_scan() -> Callable[..., Tensor] | None:
     return found
 
 
-LIBRARY.impl("scan", _scan_anywhere, "CompositeExplicitAutograd")
-LIBRARY.impl("scan", _scan_on_cpu, "CPU")
-
-
-@torch.library.register_fake("harness::scan", lib=LIBRARY)
-def _(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
+def _shape(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
     return torch.empty_like(tensors[0], memory_format=torch.contiguous_format)
 
 
-@register_flop_formula(torch.ops.harness.scan)
 def _flops(tensors: Sequence[Sequence[int]], reverse: Sequence[bool], *_: Any, **__: Any) -> int:
     """Seven for each state (step times rate, its exponential, decay, input, their sum, output, its sum) and three for
     each channel (step times input, the skip, its sum)."""
     fields = len(Scan._fields) - 1
     shapes = [(tensors[fields * i], tensors[fields * i + 2]) for i in range(len(reverse))]
     return sum(math.prod(u) * (7 * rates[1] + 3) for u, rates in shapes)
+
+
+LIBRARY.impl("scan", _scan_anywhere, "CompositeExplicitAutograd")
+LIBRARY.impl("scan", _scan_on_cpu, "CPU")
+torch.library.register_fake("harness::scan", _shape, lib=LIBRARY)
+register_flop_formula(torch.ops.harness.scan)(_flops)

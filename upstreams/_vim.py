@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import _convolution, _scan
+from ._linear import linear
 from ._patches import PATCH, adapt_positions, grid_of
 
 STATE = 16
@@ -61,13 +62,13 @@ class Mixer(nn.Module):
         In Fo-Bi, the scan from the end reads the same convolved sequence, and both scans are added. In Bi-Bi, the
         second convolution looks ahead, and the sum is halved.
         """
-        x, gate = (functional.linear(x, weight) for weight in self.in_proj.weight.chunk(2))
+        x, gate = (linear(x, weight) for weight in self.in_proj.weight.chunk(2))
         ways = [reverse, not reverse]
         convolved = _convolution.convolve(x, *map(self._filter, self.sides, ways))
         scans = [self._scan(*each) for each in zip(convolved, self.sides, ways, strict=False)]
         if self.directions == "fobi":
-            scans.append(scans[0]._replace(A=-torch.exp(self.A_b_log), reverse=not reverse))
-        out: Tensor = self.out_proj(_scan.selective_scan(*scans, gate=gate))
+            scans.append(scans[0]._replace(A=-torch.exp(self.get_parameter("A_b_log")), reverse=not reverse))
+        out = linear(_scan.selective_scan(*scans, gate=gate), self.out_proj.weight)
         return out / 2 if self.directions == "bibi" else out
 
     def _filter(self, side: str, reverse: bool) -> _convolution.Filter:
@@ -81,11 +82,11 @@ class Mixer(nn.Module):
         softplus in float32.
         """
         project, step = getattr(self, f"x_proj{side}"), getattr(self, f"dt_proj{side}")
-        dt, b, c = project(u).split([step.in_features, STATE, STATE], dim=-1)
+        dt, b, c = linear(u, project.weight).split([step.in_features, STATE, STATE], dim=-1)
         with torch.autocast(u.device.type, enabled=False):
             dt, b, c = (y.to(u.dtype) for y in (dt, b, c))
             a = -torch.exp(getattr(self, "A_b_log" if side else "A_log"))
-            delta = functional.linear(dt, step.weight)
+            delta = linear(dt, step.weight)
         return _scan.Scan(u, delta, a, b, c, getattr(self, f"D{side}"), step.bias, reverse)
 
     def initialise(self) -> None:

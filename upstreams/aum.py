@@ -109,7 +109,7 @@ class Aum(Upstream):
         )
     }
     dtypes = {"bfloat16": 0.1, "float16": 0.02}  # the authors train in float16
-    revision = "1"
+    revision = "2"
     sample_rate = SAMPLE_RATE
     shortest = FRAME
     frame_rate = Fraction(SAMPLE_RATE, HOP * PATCH)
