@@ -16,7 +16,7 @@ from .sections import Part
 from .table import filled
 
 #: Columns of text; all others hold numbers.
-_TEXTS = {"upstream", "length", "way", "attention", "Remark"}
+_TEXTS = {"Upstream", "Length", "Way", "Attention", "Dtype", "Remark"}
 _ABOUT = (
     "Times are medians of forwards that took turns with the other upstreams of the same length; memory is what a "
     "forward takes beyond the loaded upstream. Way uncut: the whole clip in one forward; windowed: as extraction cuts "
@@ -76,7 +76,7 @@ def _row(point: Point) -> dict[str, str]:
         "load, s": f"{point.figures['load_seconds']:.2g}" if "load_seconds" in point.figures else "",
         "store, kB/s": _store(point),
     }
-    return told | more | {"Remark": remark}
+    return {f"{name[:1].upper()}{name[1:]}": text for name, text in {**told, **more, "remark": remark}.items()}
 
 
 def _store(point: Point) -> str:
