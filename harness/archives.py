@@ -6,15 +6,18 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from harness.errors import UserError
 
 CHUNK = 1 << 20
+#: The mark with which a split zip archive begins.
+SPLIT = b"PK\x07\x08"
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,17 @@ class Member(NamedTuple):
     open: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-def unpack(archive: Path, folder: Path, limits: Limits = LIMITS) -> None:
+def unpack(archive: Path, folder: Path, limits: Limits = LIMITS, *, parts: Sequence[int] = ()) -> None:
     """Unpack a zip or tar archive into a folder; what was unpacked before an error stays there.
+
+    ``parts`` are the bytes of each of the files that it was joined from, if it came in several.
 
     Raises:
         UserError: it is no archive, damaged, encrypted, or larger than the limits; or it holds a path out of the
             folder, a link or a device.
     """
     try:
-        members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+        members = _zip_members(archive, parts) if zipfile.is_zipfile(archive) else _tar_members(archive)
         _write_all(members, folder, max(limits.bytes, int(limits.ratio * archive.stat().st_size)), limits.files)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -95,11 +100,28 @@ def _place(folder: Path, name: str) -> Path:
     return folder / path
 
 
-def _zip_members(archive: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as members:
-        for info in members.infolist():
+def _zip_members(archive: Path, parts: Sequence[int]) -> Iterator[Member]:
+    with archive.open("rb") as file, zipfile.ZipFile(file) as members:
+        file.seek(0)
+        split = file.read(len(SPLIT)) == SPLIT
+        for info in _joined(members.infolist(), parts) if split else members.infolist():
             kind = "folder" if info.is_dir() else _ZIP_KINDS.get(stat.S_IFMT(info.external_attr >> 16), "a device")
             yield Member(info.filename, kind, lambda info=info: members.open(info))  # type: ignore[misc]
+
+
+def _joined(infos: Sequence[zipfile.ZipInfo], parts: Sequence[int]) -> Iterator[zipfile.ZipInfo]:
+    """The entries of a split archive that is one file again, in which each is placed from the beginning of its part."""
+    starts = [0, *accumulate(parts)]
+    # All are read as if placed from the beginning of the part with the directory; the very first follows the mark.
+    shift = min((info.header_offset for info in infos if info.volume == 0), default=0) - len(SPLIT)
+    for info in infos:
+        if info.volume >= len(parts):
+            raise zipfile.BadZipFile(f"part {info.volume + 1} is not there")
+        own = zipfile.ZipInfo(info.orig_filename, info.date_time)  # whatever else was worked out of the places is wrong
+        for name in ("compress_type", "flag_bits", "CRC", "compress_size", "file_size", "external_attr"):
+            setattr(own, name, getattr(info, name))
+        own.header_offset = info.header_offset - shift + starts[info.volume]
+        yield own
 
 
 #: Archives from systems without such types leave the type out.

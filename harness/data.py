@@ -21,6 +21,8 @@ from harness.sources import Archive, ByHand
 
 #: What a fetched folder says of the archives that it came in.
 FETCHED = ".fetched.json"
+#: How large the parts were that a download was joined from; it lies beside it.
+PARTS = "parts.json"
 UNCHECKED = "recorded when it was first fetched: no checksum of it is published"
 
 
@@ -196,6 +198,7 @@ def _download(archive: Archive, folder: Path, report: Report) -> Path:
         download(url, part, _bar(f"{archive.name} {part.name}" if archive.more else archive.name, report))
     if len(parts) == 1:
         return parts[0].rename(whole)
+    (folder / PARTS).write_text(json.dumps([part.stat().st_size for part in parts]), encoding="utf-8")
     joined = folder / "joined"
     with joined.open("wb") as file:
         for part in parts:
@@ -228,7 +231,7 @@ def _checked(archive: Archive, file: Path) -> dict[str, Any]:
     """
     kind, _, published_sum = archive.checksum.partition(":")
     if published_sum and (found := _digest(file, kind)) != published_sum:
-        file.unlink()
+        _remove(file)
         raise UserError(
             f"{archive.url} is not what was published: its {kind} is {found}, and {archive.cited} gives "
             f"{published_sum}; run the same command again, and if that does not help, get it by other means"
@@ -257,8 +260,15 @@ def _put(archive: Archive, file: Path, place: Path) -> None:
     if archive.loose:
         shutil.copyfile(file, place / archive.name)
         return
+    sizes = file.with_name(PARTS)
+    parts = json.loads(sizes.read_text(encoding="utf-8")) if sizes.is_file() else ()
     try:
-        unpack(file, place)
+        unpack(file, place, parts=parts)
     except UserError as error:
-        file.unlink()
+        _remove(file)
         raise UserError(f"{archive.url}: {error}") from error
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+    file.with_name(PARTS).unlink(missing_ok=True)

@@ -46,6 +46,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("eer", "where misses and false alarms are equally frequent", _TRIALS, higher_is_better=False),
         Metric("min_dcf", "the detection cost at the best threshold", _TRIALS, higher_is_better=False, percent=False),
         Metric("event_onset_f", "the F-measure of events by their onsets, to 200 ms", frozenset({"events"})),
+        Metric("note_onset_f", "the F-measure of notes by pitch and onset, to 50 ms", frozenset({"events"})),
     )
 }
 #: The metric of each kind of target, where a task names none.
@@ -64,8 +65,8 @@ def applicable(target: Target) -> list[str]:
 
     A target does not say that the numbers it may have for labels are pitches; a task that knows names those metrics.
     """
-    pitches = ("pitch_accuracy", "chroma_accuracy")
-    return [name for name, metric in METRICS.items() if kind_of(target) in metric.kinds and name not in pitches]
+    of_pitches = ("pitch_accuracy", "chroma_accuracy", "note_onset_f")
+    return [name for name, metric in METRICS.items() if kind_of(target) in metric.kinds and name not in of_pitches]
 
 
 def bind(name: str, target: Target) -> Callable[..., Value]:
@@ -102,6 +103,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "eer": formulas.equal_error_rate,
     "min_dcf": formulas.min_dcf,
     "event_onset_f": lambda found, true, weight=None: event_onset_f(true, found, weight),
+    "note_onset_f": lambda found, true, weight=None: event_onset_f(true, found, weight, tolerance=0.05),
 }
 
 

@@ -11,8 +11,9 @@ class Archive:
     """A zip or tar file on the net, or with ``loose`` a single file that is kept as it is.
 
     It goes to ``into``, a folder in the data folder, or to the data folder itself. ``more`` are the addresses of
-    further parts, which are joined in their order. ``checksum`` is ``md5:...`` or ``sha256:...``, and ``cited`` says
-    where it is published; without one, the SHA-256 is recorded when the archive is first fetched.
+    further parts, which are joined in their order; those of a split zip archive end with the one that is named zip.
+    ``checksum`` is ``md5:...`` or ``sha256:...``, and ``cited`` says where it is published; without one, the SHA-256 is
+    recorded when the archive is first fetched.
     """
 
     url: str

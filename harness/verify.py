@@ -1,8 +1,9 @@
 """Data are verified: every clip is decoded, and what is missing, unreadable or there twice is told."""
 
 import hashlib
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,5 +138,21 @@ def _lengths(sounds: Iterable[Sound]) -> list[str]:
 
 
 def _tables(task: Task, folder: Path) -> list[Path]:
-    """The files that say which clip is in which fold, wherever in the folder they lie."""
-    return [path for name in task.tables for path in sorted(folder.rglob(name)) if path.is_file()]
+    """The files that say which clip is in which fold, wherever in the folder they lie, behind links too."""
+    found: dict[str, list[Path]] = {name: [] for name in task.tables}
+    for place in _folders(folder) if found else ():
+        for name in found:
+            if (place / name).is_file():
+                found[name].append(place / name)
+    return [path for paths in found.values() for path in sorted(paths)]
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """A folder and all below it, each once, however many links lead to it."""
+    known: set[str] = set()
+    for place, folders, _ in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in known:
+            folders.clear()
+        else:
+            known.add(real)
+            yield Path(place)

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,44 @@ def read_table(
     Raises:
         UserError: the table cannot be read, lacks a column, or has a line with too few or too many cells.
     """
-    csv.field_size_limit(LONGEST_CELL)
-    lines = csv.reader(io.StringIO(_text(path), newline=""), delimiter=delimiter)
+    lines = _cells(path, io.StringIO(_text(path), newline=""), delimiter)
+    names = list(header) or next(lines, [])
+    _check_columns(path, names, columns)
+    return list(_rows(path, names, lines))
+
+
+def each_row(path: Path, columns: Collection[str], *, heads: int = 1) -> Iterator[dict[str, str]]:
+    """The rows of a table too large to be held, one by one, with the cells of ``columns`` alone.
+
+    Its first ``heads`` lines name the columns together, such as ``track.genre_top``.
+
+    Raises:
+        UserError: as :func:`read_table`.
+    """
     try:
-        names = list(header) or next(lines, [])
-        if lacking := sorted(set(columns) - set(names)):
-            raise UserError(f"{path} lacks the column {lacking[0]!r}: it has {', '.join(names) or 'none'}")
-        return list(_rows(path, names, lines))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = _cells(path, file, ",")
+            names = [".".join(filter(None, parts)) for parts in zip(*islice(lines, heads), strict=False)]
+            _check_columns(path, names, columns)
+            for row in _rows(path, names, lines):
+                yield {name: row[name] for name in columns}
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text in UTF-8") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _cells(path: Path, text: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    csv.field_size_limit(LONGEST_CELL)
+    try:
+        yield from csv.reader(text, delimiter=delimiter)
     except csv.Error as error:
         raise UserError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _check_columns(path: Path, names: Sequence[str], columns: Iterable[str]) -> None:
+    if lacking := sorted(set(columns) - set(names)):
+        raise UserError(f"{path} lacks the column {lacking[0]!r}: it has {', '.join(names) or 'none'}")
 
 
 def _rows(path: Path, names: Sequence[str], lines: Iterable[list[str]]) -> Iterator[dict[str, str]]:

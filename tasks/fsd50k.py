@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.datasets import Task
-from harness.sources import ByHand
+from harness.sources import Archive
 from harness.types import Clip, Tags
 
 from ._files import root_of
@@ -16,6 +16,9 @@ from ._splits import PARTS
 VARIANTS = ("",)
 TABLES = ("dev.csv", "eval.csv")
 TRUTH, DETAILS = "FSD50K.ground_truth", "FSD50K.metadata"
+ADDRESS = "https://zenodo.org/records/4060432/files/"
+#: In how many parts each comes.
+ARCHIVES = MappingProxyType({"ground_truth": 1, "metadata": 1, "dev_audio": 6, "eval_audio": 2})
 PUBLISHED = MappingProxyType(
     {"arch": {"seconds": 10.0}, "evar": {"seconds": 7.6358}, "xares": {"epochs": 10, "rate": 1e-3, "batch": 64}}
 )
@@ -31,11 +34,7 @@ def task(variant: str) -> Task:
         list_clips=_list_clips,
         clips=51_197,
         folder="fsd50k",
-        source=ByHand(
-            "download the files of https://zenodo.org/records/4060432 and join each archive in parts with "
-            "`zip -s 0 FSD50K.dev_audio.zip --out joined.zip`",
-            "FSD50K.ground_truth, FSD50K.metadata, FSD50K.dev_audio and FSD50K.eval_audio, unpacked",
-        ),
+        source=tuple(_archive(name, parts) for name, parts in ARCHIVES.items()),
         paper="Fonseca et al. 2022, doi 10.1109/TASLP.2021.3133208",
         licence="CC BY 4.0 as a whole, each clip its own",
         description="Freesound clips tagged in the AudioSet ontology; groups are the uploaders, if FSD50K.metadata is "
@@ -50,6 +49,13 @@ def task(variant: str) -> Task:
         benchmarks=MappingProxyType({"HEAR": None, "ARCH": None, "EVAR": None, "X-ARES": 2000}),
         published=PUBLISHED,
     )
+
+
+def _archive(name: str, parts: int) -> Archive:
+    """An archive that may be split: the last part is the one that is named zip."""
+    suffixes = [*(f"z{part:02}" for part in range(1, parts)), "zip"]
+    first, *more = (f"{ADDRESS}FSD50K.{name}.{suffix}" for suffix in suffixes)
+    return Archive(first, more=tuple(more))
 
 
 def _list_clips(folder: Path) -> list[Clip]:

@@ -33,6 +33,7 @@ METRICS = {
     "aucroc": "auroc",
     "d_prime": "d_prime",
     "event_onset_200ms_fms": "event_onset_f",
+    "event_onset_50ms_fms": "note_onset_f",
 }
 
 

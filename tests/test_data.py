@@ -496,3 +496,13 @@ def test_verification_reports_every_clip(toy: Path) -> None:
     seen: list[tuple[int, int]] = []
     verify(TOY, [str(toy.parent)], lambda done, total: seen.append((done, total)))
     assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_tables_are_found_behind_links_and_each_folder_is_looked_through_once(toy: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere" / "meta"
+    outside.mkdir(parents=True)
+    (outside / "folds.csv").write_text("path,fold\n")
+    (toy / "linked").symlink_to(outside.parent, target_is_directory=True)
+    (outside / "round").symlink_to(toy, target_is_directory=True)
+    notes = verify(replace(TOY, tables=("folds.csv",)), [f"toy={toy}"]).notes
+    assert len([note for note in notes if note.startswith("sha256 of linked/meta/folds.csv: ")]) == 1

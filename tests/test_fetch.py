@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import struct
 import tarfile
 import threading
 import zipfile
@@ -162,6 +163,41 @@ def test_parts_are_joined(tmp_path: Path, server: Server) -> None:
     whole = zipped(noise=NOISE)
     first, second = server.put("a.001", whole[:99_999]), server.put("a.002", whole[99_999:])
     assert contents(fetched(tmp_path, Archive(first, more=(second,)))) == {"noise": NOISE}
+
+
+def split(members: dict[str, bytes], size: int) -> list[bytes]:
+    """A zip archive in parts of that size, in which entries are placed from the beginning of their part (`zip -s`)."""
+    out = io.BytesIO(b"PK\x07\x08")
+    out.seek(4)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    whole, place = bytearray(out.getvalue()), archive.start_dir
+    for name in members:
+        part, offset = divmod(struct.unpack_from("<L", whole, place + 42)[0], size)
+        struct.pack_into("<H", whole, place + 34, part)
+        struct.pack_into("<L", whole, place + 42, offset)
+        place += 46 + len(name)
+    part, offset = divmod(archive.start_dir, size)
+    struct.pack_into("<HH", whole, place + 4, len(whole) // size, part)
+    struct.pack_into("<L", whole, place + 16, offset)
+    return [bytes(whole[first : first + size]) for first in range(0, len(whole), size)]
+
+
+@pytest.mark.parametrize("size", [9_000, 70_000, 130_000])
+def test_a_split_zip_archive_is_joined(tmp_path: Path, server: Server, size: int) -> None:
+    members = {f"{number}.wav": NOISE[: 30_000 * number] for number in range(1, 4)}
+    first, *more = (server.put(f"a.z{place:02}", part) for place, part in enumerate(split(members, size), 1))
+    assert contents(fetched(tmp_path, Archive(first, more=tuple(more)))) == members
+
+
+def test_a_split_zip_archive_that_lacks_a_part_is_refused(tmp_path: Path, server: Server, refused: Refused) -> None:
+    first, *_, last = (
+        server.put(f"{place}", part) for place, part in enumerate(split({"a": NOISE, "b": NOISE}, 90_000))
+    )
+    with refused("damaged"):
+        fetched(tmp_path, Archive(first, more=(last,)))
+    assert not (tmp_path / "toy").exists()
 
 
 def test_a_damaged_archive_is_fetched_anew_next_time(tmp_path: Path, server: Server, refused: Refused) -> None:

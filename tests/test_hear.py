@@ -74,11 +74,14 @@ def test_several_labels_are_tags(tmp_path: Path) -> None:
     assert load_clips(task, root)[0].target == ("a", "b")
 
 
-def test_events_are_in_milliseconds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("event_onset_200ms_fms", "event_onset_f"), ("event_onset_50ms_fms", "note_onset_f")]
+)
+def test_events_are_in_milliseconds(tmp_path: Path, theirs: str, ours: str) -> None:
     parts = {part: {f"{part}.wav": [{"label": "a", "start": 12.0, "end": 340.0}]} for part in PARTS}
-    root = write(tmp_path, parts, ("a",), embedding_type="event", evaluation=["event_onset_200ms_fms"])
+    root = write(tmp_path, parts, ("a",), embedding_type="event", evaluation=[theirs])
     task = load_task(f"hear:{root}")
-    assert (task.target, task.metric) == (Events(("a",)), "event_onset_f")
+    assert (task.target, task.metric) == (Events(("a",)), ours)
     assert load_clips(task, root)[0].target == (SoundEvent("a", 0.012, 0.34),)
 
 

@@ -194,6 +194,28 @@ def test_the_equal_error_rate_is_the_root_that_superb_finds(seed: int) -> None:
     assert formulas.equal_error_rate(scores, same) == pytest.approx(root, abs=1e-9)
 
 
+def hits(true: tuple[SoundEvent, ...], found: tuple[SoundEvent, ...], tolerance: float) -> int:
+    """Label by label in the order of time, the earlier of two onsets that lie too far apart being given up."""
+    count = 0
+    for label in "ab":
+        onsets, others = (sorted(event.onset for event in events if event.label == label) for events in (true, found))
+        while onsets and others:
+            apart = onsets[0] - others[0]
+            count += abs(apart) <= tolerance
+            for waiting, given_up in ((onsets, apart <= tolerance), (others, apart >= -tolerance)):
+                del waiting[: int(given_up)]
+    return count
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "tolerance"), [("event_onset_f", 0.2), ("note_onset_f", 0.05)])
+def test_events_are_found_as_far_off_as_the_metric_allows(name: str, tolerance: float, seed: int) -> None:
+    found, true, weight = draw("events", seed)
+    right = weight @ [hits(*pair, tolerance) for pair in zip(true, found, strict=True)]
+    expected = 2 * right / (weight @ [len(a) + len(b) for a, b in zip(true, found, strict=True)])
+    assert 0 < bind(name, TARGETS["events"])(found, true, weight) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize(("scores", "rate"), [([3, 2, 1, 0], 0), ([0, 1, 2, 3], 1), ([1, 1, 1, 1], 0.5)])
 def test_the_equal_error_rate_of_clear_cases(scores: list[float], rate: float) -> None:
     assert formulas.equal_error_rate(np.array(scores), np.array([True, True, False, False])) == rate
@@ -297,6 +319,7 @@ def test_every_kind_of_target_has_a_metric_that_fits() -> None:
 
 def test_numbers_as_labels_are_not_taken_for_pitches() -> None:
     assert applicable(PITCHES) == ["accuracy", "balanced_accuracy", "macro_f1", "map", "auroc", "d_prime"]
+    assert applicable(TARGETS["events"]) == ["event_onset_f"]
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest(refused: Callable[[str], Any]) -> None:

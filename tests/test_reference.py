@@ -18,7 +18,7 @@ from harness.weights import published_name
 
 from records import result
 
-#: HEAR scores MAESTRO's onsets to 50 ms, which is not the metric of that name here.
+#: HEAR scores MAESTRO's onsets to 50 ms, on folds that have pieces in common and are not ours.
 STRICTER = "event_onset_f_50ms"
 
 

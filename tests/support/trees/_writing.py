@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+#: Formats that soundfile does not tell from the suffix.
+FORMATS = {".au": "AU", ".aif": "AIFF"}
+
 
 def sound(path: Path, label: str = "", *, seconds: float = 0.25, rate: int = 16_000, channels: int = 1) -> None:
     """A tone whose pitch is the label's, in noise that is the path's own; the suffix says the format."""
@@ -19,7 +22,7 @@ def sound(path: Path, label: str = "", *, seconds: float = 0.25, rate: int = 16_
     pitch = 200 * 2 ** (zlib.crc32(label.encode()) % 40 / 10)
     noise = np.random.default_rng(zlib.crc32(str(path.name).encode())).standard_normal((len(time), channels))
     wave = 0.3 * np.sin(2 * np.pi * pitch * time)[:, None] + 0.02 * noise
-    soundfile.write(path, wave, rate, format=None if path.suffix.lower() != ".au" else "AU")
+    soundfile.write(path, wave, rate, format=FORMATS.get(path.suffix.lower()))
 
 
 def text(path: Path, lines: Iterable[str]) -> None:
