@@ -14,6 +14,7 @@ import harness
 from harness.attention import attending, eager
 from harness.flops import count
 from harness.models import Upstream
+from harness.presets import published
 
 #: LibriSpeech's test-clean, every 82nd utterance by length, in samples: on these, SUPERB counts MACs
 #: (B06901052/DeepSpeed, branch superb-challenge), in four buckets of eight.
@@ -139,6 +140,23 @@ def test_eager_attention_needs_the_memory_of_two_matrices_of_scores() -> None:
     scores = 4 * 2 * 3 * 500 * 500
     assert 2 * scores <= written.peak_bytes <= 2.3 * scores
     assert fused.peak_bytes < scores
+
+
+def foretold(name: str, tokens: int) -> int:
+    """Bytes that a forward of the preset needs with its parameters, batch 4."""
+    upstream: Any = loaded(name)
+    with attending("eager"):
+        found = count(lambda: upstream.answer_image(torch.randn(4, *upstream.image_shape(tokens))))
+    return found.peak_bytes + 4 * int(upstream.parameters)
+
+
+def test_the_memory_that_shapes_foretell_is_what_was_published_of_a_gpu() -> None:
+    known = {(e.upstream, e.tokens): e.value for e in published("ssamba") if e.figure == "peak_bytes"}
+    new, old = (foretold(name, 22_000) for name in ("ssamba:tiny@untrained", "ssast:tiny@untrained"))
+    # Whether a published MB has 10^6 or 2^20 bytes is not said.
+    assert new == pytest.approx(known["ssamba:tiny@untrained", 22_000], rel=0.08)
+    assert old == pytest.approx(known["ssast:tiny@untrained", 22_000], rel=0.08)
+    assert 1 - new / old == pytest.approx(0.954, abs=0.002)
 
 
 @pytest.mark.parametrize(
