@@ -229,6 +229,58 @@ def layers(
         write(found, out)
 
 
+@app.command()
+def measure(
+    upstream: Annotated[
+        list[str], typer.Option("--upstream", help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]; repeat to compare them.")
+    ] = [],
+    seconds: Annotated[list[float], typer.Option("--seconds", help="Length of a clip; repeat for a curve.")] = [],
+    tokens: Annotated[list[int], typer.Option("--tokens", help="Length in tokens of the upstream; repeat.")] = [],
+    preset: Annotated[str | None, typer.Option(help="A published experiment, such as ssamba; options replace.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Clips in one forward; default 1.")] = None,
+    attention: Annotated[
+        str | None, typer.Option(help="eager (all scores in memory), sdpa (fused) or eager,sdpa; default sdpa.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default float32.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Timed forwards, after one to warm up; default 10.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option("--max-seconds", help="Budget for the forwards of one point; default 60.")
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option("--max-memory", help="Budget for one forward, such as 16GB; default 80 % of what is free."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads that compute on a CPU; default as torch has it.")] = None,
+    results: Results = Path("results"),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure time, memory and FLOPs over the length of a clip. Points go to the folder measures of --results.
+
+    Each point has a fresh process with a budget: what crashes, hangs or takes too much ends in a row that says so.
+    Measured again, a point replaces the old one.
+    """
+    from harness.measure import measure as measure_all
+    from harness.measure import of_preset
+    from harness.measuring import Measuring
+    from harness.ways import Length
+
+    options = {"batch": batch, "dtype": dtype, "repeats": repeats, "max_seconds": max_seconds, "threads": threads}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given |= {"results": results, "device": device}
+    if attention is not None:
+        given["attention"] = tuple(attention.split(","))
+    if max_memory is not None:
+        given["max_memory"] = parse_size(max_memory)
+    lengths = [Length("seconds", value) for value in seconds] + [Length("tokens", float(value)) for value in tokens]
+    usual: tuple[list[str], list[Length], Measuring]
+    usual = ([], [], Measuring(**given)) if preset is None else of_preset(preset, given)
+    with show.reporting(as_json) as report:
+        points = measure_all(upstream or usual[0], lengths or usual[1], usual[2], report)
+    if not as_json:
+        show.points(points)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None,
@@ -366,12 +418,13 @@ def leaderboard_build(
     ),
 ) -> None:
     """Render results as one self-contained page, Markdown and CSV."""
+    from harness import points
     from harness.compare import pairwise
     from harness.leaderboard.page import build
     from harness.results import read_all
 
     found = read_all(results)
-    for path in build(found, out, pairwise(found, results)):
+    for path in build(found, out, pairwise(found, results), points.read_all(results)):
         print(path)
 
 

@@ -90,6 +90,8 @@ class Upstream(ABC):
     final_width: int
     #: Frames per second; None for one frame per clip.
     frame_rate: Fraction | None
+    #: How many tokens its blocks hear for each frame: patches above each other make one frame.
+    tokens_per_frame: int = 1
     #: Time of the centre of frame 0, in seconds.
     frame_offset: Fraction = Fraction(0)
     #: Samples. :meth:`forward` pads clips below ``shortest`` as the authors do; extraction cuts clips above
@@ -147,6 +149,13 @@ class Upstream(ABC):
             raise UserError(f"encode takes floats of shape (clip, sample), not {wave.dtype} {tuple(wave.shape)}")
         if not torch.isfinite(wave).all():
             raise UserError("encode was given samples that are not finite (NaN or infinity)")
+        return self.encode_unseen(wave)
+
+    @final
+    def encode_unseen(self, wave: "Tensor") -> Layers:
+        """Like :meth:`encode`, without a look at the samples: a wave that is but a shape can be followed as well."""
+        import torch
+
         with self._computing():
             return self.forward(self.normalise(wave.to(self.device, torch.float32))).float()
 

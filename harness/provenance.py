@@ -1,5 +1,6 @@
 """What a result was made with: versions, commit, machine."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,23 @@ def environment(device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         "processor": _processor(),
         "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """What computes, as far as it decides how long things take: two points with the same are comparable."""
+    import torch
+
+    from harness.memory import total
+
+    memory = torch.cuda.mem_get_info()[1] if device.startswith("cuda") else total()
+    return {
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "processor": _processor(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": None if memory is None else round(memory / 1e9),
         "system": f"{platform.system()} {platform.machine()}",
     }
 

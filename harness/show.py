@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.experiment import Experiment, Inapplicable
     from harness.export import Sheet
     from harness.finding import Finding
+    from harness.points import Point
     from harness.types import Result
 
 
@@ -249,6 +250,24 @@ def _console() -> "Console":
 
     # A pipe has no width of its own, and a table must not be folded to 80 columns in a log.
     return Console(highlight=False) if sys.stdout.isatty() else Console(width=160, highlight=False)
+
+
+def points(measured: "Sequence[Point]") -> None:
+    """Show measured points as a table, and below it what they say of growth and of each other."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from harness.summary import cells, sentences
+
+    rows = [cells(point) for point in measured]
+    used = [name for name in dict.fromkeys(name for row in rows for name in row) if any(row.get(name) for row in rows)]
+    table = Table(*used, box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*(escape(row.get(name, "")) for name in used))
+    _console().print(table)
+    for sentence in sentences(measured):
+        typer.echo(sentence)
 
 
 def _bars(progress: "Progress") -> Callable[[Event], None]:

@@ -9,9 +9,11 @@ from plotly.offline import get_plotlyjs
 from harness.errors import UserError
 from harness.export import to_csv, to_markdown
 from harness.files import write_atomically
+from harness.points import Point
 from harness.types import Result
 
 from .contamination import marked
+from .cost import cost_parts, cost_sheets
 from .groups import NO_PAIRS, Pairs
 from .markup import html, note
 from .reference import beside
@@ -36,21 +38,22 @@ _POLICY = (
 )
 
 
-def build(results: Sequence[Result], out: Path, pairs: Pairs = NO_PAIRS) -> list[Path]:
+def build(results: Sequence[Result], out: Path, pairs: Pairs = NO_PAIRS, points: Sequence[Point] = ()) -> list[Path]:
     """Write the page, the Markdown and the CSV into a folder, and return their paths.
 
-    ``pairs`` are paired tests of results by their keys; without them ranks are by score alone.
+    ``pairs`` are paired tests of results by their keys; without them ranks are by score alone. ``points`` are what
+    upstreams cost.
 
     Raises:
         UserError: there are no results, or the folder cannot be written.
     """
-    if not results:
+    if not results and not points:
         raise UserError("there are no results to show: `harness run` makes them")
     results = [marked(result) for result in results]
     measured, averaged = sheets(results, pairs), map(summary_sheet, summaries(results))
     texts = {
-        "index.html": _page(parts(results, pairs)),
-        "leaderboard.md": to_markdown([*averaged, *measured, *beside_sheets(beside(results))]),
+        "index.html": _page([*parts(results, pairs), *cost_parts(points, results)]),
+        "leaderboard.md": to_markdown([*averaged, *measured, *beside_sheets(beside(results)), *cost_sheets(points)]),
         "leaderboard.csv": to_csv(measured),
     }
     for name, text in texts.items():

@@ -29,12 +29,13 @@ def labels_of(group: Sequence[Result], *fields: str) -> list[str]:
     return [f"{label} · {r.key[:6]}" if label in doubled else label for label, r in zip(labels, group, strict=True)]
 
 
-def _text(value: Any) -> str:
+def plain(value: Any) -> str:
     """Text for a plot, which would render tags; short, so that a name cannot push the plot away."""
     return escape(str(value)[:60], quote=False)
 
 
-def _figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
+def framed(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
+    """Traces as all figures of the page look."""
     # No zoom: on a phone it would swallow the finger that scrolls the page.
     axis = {"fixedrange": True, "gridcolor": _GRID, "zeroline": False, "automargin": True}
     figure = go.Figure(traces, {"template": "none", "height": height, "dragmode": False})
@@ -54,9 +55,9 @@ def score_plot(labels: Sequence[str], group: Sequence[Result]) -> go.Figure:
     """
     # Names lie above their dots: beside them they would take half the width of a phone.
     place = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 3, "yshift": 14, "showarrow": False}
-    names = [place | {"y": y, "text": _text(label)} for y, label in enumerate(labels)]
+    names = [place | {"y": y, "text": plain(label)} for y, label in enumerate(labels)]
     rows, metric = list(enumerate(group)), group[0].metric
-    figure = _figure(
+    figure = framed(
         [
             _dots(metric, [(y, r) for y, r in rows if not r.badges], "circle", _BLUE),
             _dots(metric, [(y, r) for y, r in rows if r.badges and is_ranked(r)], "circle", _GREY),
@@ -135,7 +136,7 @@ def layer_plot(scores: pd.DataFrame, metric: str) -> go.Figure | None:
         go.Scatter(
             x=layers,
             y=(_unit(metric) * scores[name]).reindex(layers).tolist(),
-            name=_text(name),
+            name=plain(name),
             mode="lines+markers",
             hovertemplate=f"layer %{{x}}: %{{y{_digits(metric)}}}",
         )
@@ -144,7 +145,7 @@ def layer_plot(scores: pd.DataFrame, metric: str) -> go.Figure | None:
     xaxis = {"type": "category", "title": "layer"}
     yaxis = {"range": _range(_unit(metric) * scores.to_numpy(), _unit(metric) * _LEAST)}
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
-    return _figure(lines, 300 + 20 * len(lines), xaxis=xaxis, yaxis=yaxis, legend=legend, showlegend=True)
+    return framed(lines, 300 + 20 * len(lines), xaxis=xaxis, yaxis=yaxis, legend=legend, showlegend=True)
 
 
 def _range(values: npt.NDArray[np.float64], least: float) -> list[float]:
@@ -169,4 +170,4 @@ def weight_plot(weights: Sequence[Sequence[float]]) -> go.Figure | None:
         hovertemplate="layer %{x}, %{y}: %{z:.3f}<extra></extra>",
     )
     xaxis = {"title": "layer", "dtick": 1, "showgrid": False}
-    return _figure([shades], 80 + 24 * len(weights), xaxis=xaxis, yaxis={"autorange": "reversed", "showgrid": False})
+    return framed([shades], 80 + 24 * len(weights), xaxis=xaxis, yaxis={"autorange": "reversed", "showgrid": False})

@@ -127,8 +127,8 @@ class PatchUpstream(Upstream):
         if self.frames is not None and not least <= self.frames <= MOST_FRAMES:
             raise UserError(f"images of {least} to {MOST_FRAMES} frames can be made, not of {self.frames}")
 
-        rows = grid_of(tokens.frames, self.stride, tokens.patch)[0] if reading.freq == "concat" else 1
-        self.final_width = rows * tokens.width
+        self.tokens_per_frame = grid_of(tokens.frames, self.stride, tokens.patch)[0]
+        self.final_width = tokens.width * (self.tokens_per_frame if reading.freq == "concat" else 1)
         self.widths = (self.final_width,) * tokens.layers
         self.frame_rate = Fraction(SAMPLE_RATE, HOP * self.stride)
         self.frame_offset = Fraction(samples_of(tokens.patch[1]), 2 * SAMPLE_RATE)
@@ -159,6 +159,17 @@ class PatchUpstream(Upstream):
             return Layers(tuple(layer[:, :wanted] for layer in whole.hidden), whole.final[:, :wanted])
         frames = self.frames or max(self.tokens.patch[1], 1 + (wave.shape[-1] - FRAME) // HOP)
         return self._encode_image(log_mel(wave, self.statistics, frames))
+
+    def image_shape(self, tokens: int) -> tuple[int, int]:
+        """The least image (frame, bin) that is cut in so many patches."""
+        return self.tokens.patch[1] + (-(-tokens // self.tokens_per_frame) - 1) * self.stride, BINS
+
+    def answer_image(self, image: "Tensor") -> "tuple[Tensor, int]":
+        """The network without what lies around it: the mean of the final patches of an image (clip, frame, bin), which
+        is (clip, width), and how many patches there are."""
+        patches = math.prod(grid_of(image.shape[1], self.stride, self.tokens.patch))
+        with self._computing():
+            return self.final(self.network(image, self.stride)[-1])[:, -patches:].mean(1), patches
 
     def _encode_image(self, image: "Tensor") -> Layers:
         streams = self.network(image, self.stride)

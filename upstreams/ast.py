@@ -75,6 +75,7 @@ class Ast(FolderUpstream):
         config = self.network.config
         self.freq, self.stride = freq, config.time_stride
         self.grid = self.network.embeddings.get_shape(config)
+        self.tokens_per_frame = self.grid[0]
         self.final_width = (self.grid[0] if freq == "concat" else 1) * config.hidden_size
         self.widths = (self.final_width,) * (config.num_hidden_layers + 1)
         self.frame_rate = Fraction(RATE, HOP * self.stride)

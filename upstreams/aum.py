@@ -140,6 +140,7 @@ class Aum(Upstream):
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
 
         rows, columns = self.network.shape.grid
+        self.tokens_per_frame = rows
         self.final_width = self.network.shape.width * (rows if freq == "concat" else 1)
         self.widths = (self.final_width,) * (self.network.shape.depth + 1)
         # With a fixed number of frames longer clips are cropped, as the authors do.

@@ -91,6 +91,7 @@ class BEATs(Upstream):
     revision = "1"
     sample_rate = 16_000
     frame_rate = Fraction(sample_rate, 16 * HOP)
+    tokens_per_frame = 8
     frame_offset = Fraction(PATCH_SAMPLES, 2 * sample_rate)
     shortest = PATCH_SAMPLES
     # Any length will do, as positions are relative. But the cost of attention grows with the square, the authors train
