@@ -1,10 +1,8 @@
 """The command line: a thin skin over the Python API; what it shows is in :mod:`harness.show`."""
 
 import json
-import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +10,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness import show
+from harness.cli_data import check_app, data_app
+from harness.cli_results import compare, leaderboard_app, results_app
 from harness.errors import UserError
 from harness.events import Event
+from harness.options import (
+    AnyView,
+    Data,
+    Device,
+    DryRun,
+    Head,
+    Json,
+    Limit,
+    MaxStore,
+    Partial,
+    Protocols,
+    Results,
+    Seeds,
+    Store,
+    Tasks,
+    Upstreams,
+    View,
+    Workers,
+    parse_size,
+)
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
-    from harness.finding import Finding
 
 app = typer.Typer(
     help="The benchmark harness for frozen audio representations.",
@@ -25,10 +44,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Fetch, verify and find the data of tasks.", no_args_is_help=True)
-check_app = typer.Typer(help="Examine upstreams and tasks.", no_args_is_help=True)
-leaderboard_app = typer.Typer(help="Render results.", no_args_is_help=True)
-results_app = typer.Typer(help="List, show and export results.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(check_app, name="check")
 app.add_typer(results_app, name="results")
@@ -47,44 +62,6 @@ class Kind(StrEnum):
     interfaces = "interfaces"
     heads = "heads"
     protocols = "protocols"
-
-
-class Form(StrEnum):
-    """How a table is written."""
-
-    terminal = "terminal"
-    markdown = "markdown"
-    csv = "csv"
-    json = "json"
-    latex = "latex"
-
-
-Upstreams = Annotated[
-    list[str], typer.Option("--upstream", help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]; repeat for a sweep.")
-]
-Tasks = Annotated[
-    list[str], typer.Option("--task", help="NAME[:VARIANT], csv:FILE or folder:PATH; repeat for a sweep.")
-]
-Data = Annotated[
-    list[str], typer.Option("--data", help="DIR with one folder per task, or TASK=DIR; default $HARNESS_DATA.")
-]
-Store = Annotated[Path | None, typer.Option("--store", help="Folder of cached features; default $HARNESS_STORE.")]
-Results = Annotated[Path, typer.Option("--results", help="Folder of result files.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Workers = Annotated[int | None, typer.Option("--workers", help="Threads; default one for each processor, up to 8.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Only so many clips; the result is marked partial.")]
-Partial = Annotated[bool, typer.Option("--partial", help="Only the clips that are there; a result is marked partial.")]
-MaxStore = Annotated[str, typer.Option("--max-store", help="Refuse to extract more than this, such as 50GB.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Forecast hours and bytes; encode a few clips, store none.")]
-View = Annotated[str | None, typer.Option("--view", help="mean or mean-ln, instead of the upstream's own.")]
-AnyView = Annotated[str | None, typer.Option("--view", help="mean, mean-std or frames[LAYERS]:DTYPE; each with -ln.")]
-Protocols = Annotated[str, typer.Option("--protocol", help="See `harness list protocols`.")]
-Head = Annotated[str | None, typer.Option("--head", help="Instead of the protocol's: `harness list heads`.")]
-Seeds = Annotated[int | None, typer.Option("--seeds", help="Train random heads so many times, not the protocol's.")]
-Filter = Annotated[list[str], typer.Option(help="Only this; repeats.")]
-Format = Annotated[Form, typer.Option("--format", help="How the table is printed.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Write to this file instead: .md, .csv, .json or .tex.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 @app.command()
@@ -138,7 +115,7 @@ def run(
 
 @app.command()
 def features(
-    upstream: Annotated[str, typer.Argument(help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]")],
+    upstream: Annotated[str, typer.Argument(help=r"NAME[:TOKEN[-TOKEN]...]\[@WEIGHTS]")],
     task: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
     view: AnyView = None,
     limit: Limit = None,
@@ -178,7 +155,7 @@ def features(
 
 @app.command()
 def layers(
-    upstream: Annotated[str, typer.Argument(help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]")],
+    upstream: Annotated[str, typer.Argument(help=r"NAME[:TOKEN[-TOKEN]...]\[@WEIGHTS]")],
     task: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
     protocol: Protocols = "default",
     interface: Annotated[str, typer.Option(help="best-layer, or best-layer/mean-std.")] = "best-layer",
@@ -232,7 +209,7 @@ def layers(
 @app.command()
 def measure(
     upstream: Annotated[
-        list[str], typer.Option("--upstream", help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS]; repeat to compare them.")
+        list[str], typer.Option("--upstream", help=r"NAME[:TOKEN[-TOKEN]...]\[@WEIGHTS]; repeat to compare them.")
     ] = [],
     seconds: Annotated[list[float], typer.Option("--seconds", help="Length of a clip; repeat for a curve.")] = [],
     tokens: Annotated[list[int], typer.Option("--tokens", help="Length in tokens of the upstream; repeat.")] = [],
@@ -322,194 +299,7 @@ def info(
     show.facts(facts)
 
 
-@data_app.command("path")
-def data_path(task: str, data: Data = []) -> None:
-    """Print the folder where a task's data lie or would lie."""
-    from harness.data import task_folder
-    from harness.registry import load_task
-
-    print(task_folder(load_task(task), data))
-
-
-@data_app.command("fetch")
-def data_fetch(task: str, data: Data = [], as_json: Json = False) -> None:
-    """Get a task's data and unpack them, whole or not at all."""
-    from harness.data import fetch, told_of_fetch
-    from harness.registry import load_task
-
-    with show.reporting(as_json) as report:
-        folder = fetch(load_task(task), data, report)
-        for note in told_of_fetch(folder):
-            report(Event("note", note))
-        report(Event("fetch", f"the data of {task} are in {folder}", {"folder": str(folder)}))
-
-
-@data_app.command("verify")
-def data_verify(task: str, data: Data = [], partial: Partial = False, as_json: Json = False) -> None:
-    """Decode every clip of a task and name what is missing, unreadable, or there twice."""
-    from harness.registry import load_task
-    from harness.verify import verify
-
-    with show.reporting(as_json) as report:
-
-        def progress(done: int, total: int) -> None:
-            if done % 100 == 0 or done == total:
-                report(Event("verify", f"{done}/{total} clips decoded", {}, done, total))
-
-        verdict = verify(load_task(task), data, progress, partial=partial)
-        for note in verdict.notes:
-            report(Event("note", note))
-        for problem in verdict.problems:
-            report(Event("problem", problem))
-        if not verdict.problems:
-            report(Event("verify", f"{task} is {'readable' if partial else 'complete and readable'}"))
-    if verdict.problems:
-        raise UserError(f"{task} has {len(verdict.problems)} problems, named above")
-
-
-@check_app.command("upstream")
-def check_upstream(
-    name: Annotated[str, typer.Argument(help="NAME[:TOKEN[-TOKEN]...][@WEIGHTS], such as beats@untrained.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Short clips; of an untrained upstream a small network.")] = (
-        False
-    ),
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Examine an upstream: does it keep the contract that every number rests on?"""
-    from harness.testing import CHECKS, Subject, examine
-
-    subject = Subject.of(name, quick=quick, device=device)
-    _examined(name, subject.summary(), (examine(subject, title) for title in CHECKS), as_json)
-
-
-@check_app.command("task")
-def check_task(
-    name: Annotated[str, typer.Argument(help="NAME[:VARIANT], csv:FILE or folder:PATH")],
-    data: Data = [],
-    as_json: Json = False,
-) -> None:
-    """Examine a task: its record, and what its folder holds if that is there."""
-    from harness.contract import CHECKS, TaskSubject, examine
-
-    subject = TaskSubject.of(name, data)
-    _examined(name, subject.summary(), (examine(subject, title) for title in CHECKS), as_json)
-
-
-def _examined(name: str, summary: str, findings: "Iterable[Finding]", as_json: bool) -> None:
-    """Show findings as they come, and end with exit code 2 if one is ill."""
-    if not as_json:
-        print(f"{summary}\n", flush=True)
-    states = Counter[str]()
-    for finding in findings:
-        states[finding.state] += 1
-        print(json.dumps(finding._asdict() | {"state": finding.state}) if as_json else show.letter(finding), flush=True)
-    if ill := states["ILL"]:
-        raise UserError(f"{name} fails {ill} of {states.total()} checks, told above")
-    if not as_json:
-        print(f"\n{name} is well: {states['well']} checks passed, {states['left out']} did not apply.")
-
-
-@leaderboard_app.command("build")
-def leaderboard_build(
-    results: Results = Path("results"),
-    out: Annotated[Path, typer.Option("--out", help="Folder for index.html, leaderboard.md and leaderboard.csv.")] = (
-        Path("leaderboard-out")
-    ),
-) -> None:
-    """Render results as one self-contained page, Markdown and CSV."""
-    from harness import points
-    from harness.compare import pairwise
-    from harness.leaderboard.page import build
-    from harness.results import read_all
-
-    found = read_all(results)
-    for path in build(found, out, pairwise(found, results), points.read_all(results)):
-        print(path)
-
-
-@app.command()
-def compare(
-    a: Annotated[str, typer.Argument(help="An upstream, as results show it.")],
-    b: Annotated[str, typer.Argument(help="Another.")],
-    results: Results = Path("results"),
-    task: Filter = [],
-    protocol: Filter = [],
-    form: Format = Form.terminal,
-    out: Out = None,
-) -> None:
-    """Say on which tasks two upstreams differ, by how much, how surely, and what each costs."""
-    from harness import sheets
-    from harness.compare import compare as compared
-    from harness.results import chosen
-
-    found = compared(chosen(results, {"task": task, "protocol": protocol}), a, b, results)
-    show.tables([sheets.of_comparison(found)], form.value, out)
-
-
-@results_app.command("ls")
-def results_ls(
-    results: Results = Path("results"),
-    upstream: Filter = [],
-    task: Filter = [],
-    protocol: Filter = [],
-    form: Format = Form.terminal,
-    out: Out = None,
-) -> None:
-    """List results, one line each."""
-    from harness import sheets
-    from harness.results import chosen
-
-    found = chosen(results, {"upstream": upstream, "task": task, "protocol": protocol})
-    show.tables([sheets.of_results(found)], form.value, out)
-
-
-@results_app.command("show")
-def results_show(
-    key: Annotated[str, typer.Argument(help="The beginning of a result's key, as `harness results ls` lists it.")],
-    results: Results = Path("results"),
-    as_json: Json = False,
-) -> None:
-    """Show everything about one result, and whether its answers give its score."""
-    from dataclasses import asdict
-
-    from harness import sheets
-    from harness.compare import kept_answers
-    from harness.results import by_key
-
-    result = by_key(results, key)
-    kept = kept_answers(result, results)
-    if as_json:
-        print(json.dumps({**asdict(result), "answers_agree": kept is not None}, indent=1))
-        return
-    agree = "kept; they give this score" if kept else f"not in {results}: the score cannot be made again from here"
-    show.facts({**sheets.facts(result), "answers": agree})
-
-
-@results_app.command("export")
-def results_export(
-    results: Results = Path("results"),
-    upstream: Filter = [],
-    task: Filter = [],
-    protocol: Filter = [],
-    form: Format = Form.terminal,
-    out: Out = None,
-) -> None:
-    """Write a table for each protocol: upstreams by tasks, the best bold, what ties with it underlined."""
-    from harness.compare import pairwise
-    from harness.leaderboard.overview import overviews
-    from harness.results import chosen
-
-    found = chosen(results, {"upstream": upstream, "task": task, "protocol": protocol})
-    show.tables(overviews(found, pairwise(found, results)), form.value, out)
-
-
-def parse_size(text: str) -> float:
-    """Bytes of a size such as ``500MB``, ``50GB`` or ``1e9``."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*([kMGT]?)B?\s*", text, re.IGNORECASE)
-    if match is None:
-        raise UserError(f"{text!r} is no size: write one such as 500MB or 50GB")
-    return float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}[match[2].lower()]
+app.command()(compare)
 
 
 def _prepared(upstreams: Sequence[str], tasks: Sequence[str], *, max_store: str, **options: Any) -> "list[Experiment]":

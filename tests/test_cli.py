@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from harness import cli, show
+from harness import options, show
 
 Folders = dict[str, str]
 Run = Callable[..., tuple[int, str, str]]
@@ -260,7 +260,7 @@ def test_cuda_without_a_device_is_refused(command: Run, folders: Folders) -> Non
 
 @pytest.mark.parametrize(("text", "size"), [("500MB", 5e8), ("50GB", 5e10), ("1e9", 1e9), ("2 tb", 2e12), ("7", 7)])
 def test_sizes_are_understood(text: str, size: float) -> None:
-    assert cli.parse_size(text) == size
+    assert options.parse_size(text) == size
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3, "3.0 s"), (119, "119.0 s"), (600, "10.0 min"), (9000, "2.5 h")])
