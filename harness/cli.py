@@ -315,7 +315,7 @@ def main() -> None:
     """Run a command: exit 0 when it is done, 2 with one sentence when the user must change something."""
     try:
         if app(standalone_mode=False) == INTERRUPTED:  # typer turns Ctrl-C into this
-            print("interrupted; run the same command again to continue", file=sys.stderr)
+            print("interrupted; what was finished is kept, so run the same command again", file=sys.stderr)
             sys.exit(INTERRUPTED)
     except UserError as error:
         _end(str(error))
