@@ -3,7 +3,7 @@
 What is made small is the mean loss plus half the squared weights / (clips C); the intercept is not penalised. Rotated
 to the eigenvectors of their covariance, features leave the problem as it is, and its curvature is all but known: that
 of the loss along an eigenvector goes with the eigenvalue. Divided by it, features that are strongly correlated cost
-no more steps than others. Weaker penalties begin where stronger ones have ended. Most of the way goes in float32, the
+no more steps than others. Weaker penalties begin where stronger ones point to. Most of the way goes in float32, the
 rest in float64.
 """
 
@@ -151,14 +151,18 @@ def solve(basis: Basis, fits: Tensor, y: Tensor, grid: Sequence[float], *, exclu
     exact = Task(x, basis.variance[fits], y.to(x.dtype), penalty, exclusive)
     rough = exact.to(torch.float32)
     point, found = torch.zeros_like(exact.y[:, :, :1] * x[:, None, :, 0]), {}
+    further = torch.zeros_like(point)
     for c in sorted({*grid, *(each for each in WAY if each < max(grid))}):
-        pairs = deque[Pair](maxlen=_MEMORY)
+        pairs, before = deque[Pair](maxlen=_MEMORY), point
+        point = point + further
         for all_of, tolerance in ((rough, ROUGHLY), (exact, TOLERANCE)):
             task = all_of.under(1 / (x.shape[2] * c))
             pairs = deque((pair.to(task) for pair in pairs), _MEMORY)
             point = _descend(task, point.to(task.x.dtype), pairs, tolerance)
         # What is added to all classes changes no answer.
         found[c] = point = point - point.mean(1, keepdim=True) if exclusive else point
+        # From one decade of C to the next points go on about as far.
+        further = point - before
     return [found[c] for c in grid]
 
 
