@@ -18,7 +18,7 @@ import pytest
 from experiments import Folders, prepared, prepared_all, relabelled
 
 import harness
-from harness import experiment
+from harness import experiment, results
 from harness.cli import main
 from harness.datasets import load_clips, rotation
 from harness.events import Event
@@ -782,14 +782,16 @@ def test_a_killed_fit_leaves_no_result(protocol: str, folders: Folders, toys: Pa
 def test_the_same_seed_gives_the_same_file_bit_for_bit_but_for_times(
     protocol: str, folders: Folders, tmp_path: Path
 ) -> None:
-    texts = []
+    texts, answers = [], []
     for name in ("one", "other"):
         places = {place: str(tmp_path / name / place) for place in ("store", "results")}
         harness.run("mel", "toy:right", protocol=protocol, limit=60, **{**folders, **places})
-        (path,) = (tmp_path / name / "results").iterdir()
+        (path,) = (tmp_path / name / "results").glob("*.json")
         texts.append(path.read_text(encoding="utf-8").splitlines())
+        answers.append(path.with_suffix(results.ANSWERS).read_bytes())
     differ = [one for one, other in zip(*texts, strict=True) if one != other]
     assert {line.split('"')[1] for line in differ} <= TIMES
+    assert answers[0] == answers[1]
 
 
 def test_one_thread_and_two_give_the_same_score(folders: Folders) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -351,11 +353,22 @@ def test_published_figures_are_those_of_the_reference_data(shared: Path) -> None
 
 
 def test_memory_is_that_of_a_process_and_grows_with_what_it_holds() -> None:
-    before = memory.resident(os.getpid())
-    if before is None:
+    if memory.resident(os.getpid()) is None:
         pytest.skip("this kernel has no /proc")
-    memory.begin_peak()
-    held = bytearray(b"x" * 50_000_000)
-    assert (memory.resident(os.getpid()) or 0) - before > 40_000_000
-    del held
-    assert (memory.peak() or 0) - before > 40_000_000
+    # In a process of its own: the system may take pages from one that has many.
+    code = """
+import os
+import subprocess
+import sys
+from harness import memory
+memory.begin_peak()
+before = memory.resident(os.getpid())
+held = bytearray(b"x" * 50_000_000)
+print(memory.resident(os.getpid()) - before)
+del held
+print(memory.peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown, peak = map(int, done.stdout.split())
+    assert grown > 40_000_000
+    assert peak > 40_000_000
