@@ -1,4 +1,4 @@
-"""VoxLingua107, spoken languages: verified stretches of videos in 33 languages, or in the ten of which there is most."""
+"""VoxLingua107, spoken languages: stretches of videos in 33 languages, or in the ten of which there is most."""
 
 import re
 from collections import Counter
