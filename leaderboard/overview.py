@@ -42,7 +42,7 @@ def overview(results: Sequence[Result], pairs: Pairs) -> Sheet:
     def cell(result: Result | None) -> Cell:
         if result is None:
             return Cell(NONE)
-        footnotes = tuple(badges.index(badge) for badge in result.badges)
+        footnotes = tuple(sorted(badges.index(badge) for badge in result.badges))
         return Cell(*describe_score(result), *marks.get(result.key, (False, False)), footnotes)
 
     return Sheet(
