@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from harness.export import NONE, Cell, Column, Sheet
-from harness.stats import RESAMPLES, Scored, Table
+from harness.stats import FEW, LEVEL, RESAMPLES, Scored, Table
 from harness.types import Interval, Result
 
 from .groups import alike, grouped, loss
@@ -96,7 +96,8 @@ def summary(protocol: str, cells: Mapping[str, Mapping[str, float]]) -> Summary 
 
 def sheet(found: Summary) -> Sheet:
     """A summary as a table; what is missing, and what the averages are, is in its notes."""
-    method = found.means[0].interval.method.partition(", ")[0]
+    known = [mean.interval for mean in found.means if mean.interval.low is not None]
+    method = (known or [found.means[0].interval])[0].method.partition(", ")[0]
     scaled = found.means[0].superb is not None
     whole = Sheet(
         title=f"across {len(found.tasks)} tasks, protocol {found.protocol}",
@@ -130,8 +131,11 @@ def mean_rank_interval(ranks: Table, upstreams: int, draws: int = RESAMPLES) -> 
     Args:
         ranks: of one upstream on each task.
         upstreams: how many were ranked, which bounds the interval.
-        draws: how many times tasks are drawn; with fewer than ten tasks it is a t-interval over them.
+        draws: how many times tasks are drawn; with fewer than ten tasks it is a t-interval over them. Where these few
+            all give one rank there is none: how far others would stray from it cannot be told.
     """
+    if len(ranks) < FEW and np.ptp(ranks) == 0:
+        return Interval(None, None, LEVEL, f"none: {len(ranks)} tasks that agree", len(ranks))
 
     def rescore(weights: Table) -> Table:
         means: Table = weights @ ranks / weights.sum(1)

@@ -149,6 +149,13 @@ def test_of_few_tasks_it_is_a_t_interval_that_stays_within_the_ranks() -> None:
     assert (found.low, found.high) == (1.0, 4.0) and found.method == "jackknife t over 2 tasks: few"
 
 
+def test_few_tasks_that_agree_tell_nothing_of_others() -> None:
+    found = mean_rank_interval(np.array([2.0, 2.0, 2.0]), 4)
+    assert (found.low, found.high, found.method) == (None, None, "none: 3 tasks that agree")
+    many = mean_rank_interval(np.full(12, 2.0), 4)
+    assert (many.low, many.high) == (2, 2)
+
+
 # Shown.
 
 
@@ -161,7 +168,7 @@ def test_the_table_has_the_mean_rank_with_its_interval_and_both_scores() -> None
     assert [column.name for column in table.columns] == ["Upstream", "Mean rank", "HEAR's score", "SUPERB's score"]
     assert [(cell.text, cell.rest) for cell in table.rows[2]] == [
         ("mel", ""),
-        ("3.00", "[3.0, 3.0]"),
+        ("3.00", "no interval"),
         ("-1.00", ""),
         ("0", ""),
     ]
