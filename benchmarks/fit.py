@@ -6,7 +6,8 @@ For each piece of work three numbers, taken in turn in one process, so that a bu
   those of every gradient that the solver asks for, whatever its precision;
 * harness: the head's own search, as a run calls it, validation included;
 * plain: one fit at a time, over a DataLoader, as benchmark kits do (of trained heads), or by scikit-learn (of solved
-  ones). Of every layer of a model it is one layer: its ratio says how many of those all layers cost.
+  ones; on one thread, which suits it best). Of every layer of a model it is one layer: its ratio says how many of
+  those all layers cost.
 
 Long work is cut to a share, and so is the plain way, and multiplied; each line says what the whole would take. Ratios
 are medians over the rounds.
@@ -186,12 +187,12 @@ def gradients(way: Callable[[], object]) -> float:
     return flops
 
 
-def by_scikit_learn(problem: Problem, options: argparse.Namespace) -> None:
-    """Every C of one layer and fold."""
+def by_scikit_learn(problem: Problem) -> None:
+    """Every C of one layer and fold, on one thread: on more it takes several times as long."""
     from sklearn.linear_model import LogisticRegression
 
     x, valid = (vectors(each).astype(np.float64) for each in (problem.train.x, problem.valid))
-    with threadpool_limits(options.threads or torch.get_num_threads()):
+    with threadpool_limits(1):
         for c in Logistic().grid:
             model = LogisticRegression(C=c, tol=regressions.TOLERANCE, max_iter=10_000).fit(x, problem.train.y)
             problem.judge(model.decision_function(valid).astype(np.float32))
@@ -207,7 +208,7 @@ def default(options: argparse.Namespace) -> Work:
     return Work(
         f"default, {options.layers} of 13 layers, 5 folds, 6 C",
         search,
-        lambda: by_scikit_learn(given[0], options),
+        lambda: by_scikit_learn(given[0]),
         len(given),
         gradients(search),
         options.layers / 13,
