@@ -70,11 +70,14 @@ LIBRARY = torch.library.Library("harness", "FRAGMENT")
 LIBRARY.define("scan(Tensor?[] tensors, bool[] reverse, Tensor? gate) -> Tensor")
 
 
-def _unpack(tensors: Sequence[Tensor | None], reverse: Sequence[bool], dtype: torch.dtype) -> list[Scan]:
-    given: list[Any] = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+def _given(tensors: Sequence[Any], reverse: Sequence[bool]) -> list[Scan]:
     fields = len(Scan._fields) - 1
-    scans = (Scan(*given[fields * i : fields * (i + 1)]) for i in range(len(reverse)))
+    scans = (Scan(*tensors[fields * i : fields * (i + 1)]) for i in range(len(reverse)))
     return [scan._replace(reverse=back) for scan, back in zip(scans, reverse, strict=True)]
+
+
+def _unpack(tensors: Sequence[Tensor | None], reverse: Sequence[bool], dtype: torch.dtype) -> list[Scan]:
+    return _given([None if tensor is None else tensor.to(dtype) for tensor in tensors], reverse)
 
 
 def _scan_on_cpu(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
@@ -122,6 +125,37 @@ def compiled_kernels() -> ModuleType | None:
         return importlib.import_module(f"{__package__}._kernels")
     except ImportError as error:
         warnings.warn(f"numba cannot be imported ({error}): the scan takes many times as long", stacklevel=2)
+        return None
+
+
+def _scan_on_cuda(tensors: Sequence[Tensor], reverse: Sequence[bool], gate: Tensor | None) -> Tensor:
+    """By mamba-ssm's kernel where the package is installed, otherwise by ours where they run."""
+    u = tensors[0]
+    kernels = None if u.dtype == torch.float64 or _mamba_ssm_scan() else triton_kernels(u.device)
+    if kernels is not None:
+        try:
+            y: Tensor = kernels.scan(_given(tensors, reverse), gate)
+            return y
+        except torch.OutOfMemoryError:
+            raise
+        except kernels.FAILURES as error:
+            _WITHOUT_TRITON.add(u.device)
+            why = f"{type(error).__name__}: {error}".partition("\n")[0]
+            warnings.warn(f"Triton cannot run on {u.device} ({why}): the scan takes many times as long", stacklevel=2)
+    return _scan_anywhere(tensors, reverse, gate)
+
+
+_WITHOUT_TRITON: set[torch.device] = set()
+
+
+def triton_kernels(device: torch.device) -> ModuleType | None:
+    """The kernels for GPUs, or None where Triton is absent, has failed, or is not made for the device."""
+    if device in _WITHOUT_TRITON or torch.cuda.get_device_capability(device) < (8, 0):
+        return None
+    try:
+        return importlib.import_module(f"{__package__}._triton_scan")
+    except ImportError:
+        _WITHOUT_TRITON.add(device)
         return None
 
 
@@ -183,6 +217,7 @@ def scan_in_chunks(scan: Scan, chunks: int) -> Tensor:
     return y.flatten(1, 2)[:, :frames].addcmul(scan.u, scan.D)
 
 
+@cache
 def _mamba_ssm_scan() -> Callable[..., Tensor] | None:
     """mamba-ssm's CUDA kernel, or None where the package is absent."""
     try:
@@ -207,5 +242,6 @@ def _flops(tensors: Sequence[Sequence[int]], reverse: Sequence[bool], *_: Any, *
 
 LIBRARY.impl("scan", _scan_anywhere, "CompositeExplicitAutograd")
 LIBRARY.impl("scan", _scan_on_cpu, "CPU")
+LIBRARY.impl("scan", _scan_on_cuda, "CUDA")
 torch.library.register_fake("harness::scan", _shape, lib=LIBRARY)
 register_flop_formula(torch.ops.harness.scan)(_flops)
