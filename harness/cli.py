@@ -228,6 +228,9 @@ def measure(
         typer.Option("--max-memory", help="Budget for one forward, such as 16GB; default 80 % of what is free."),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads that compute on a CPU; default as torch has it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep lengths that are there from the same command, versions and machine.")
+    ] = False,
     results: Results = Path("results"),
     device: Device = "auto",
     as_json: Json = False,
@@ -235,7 +238,7 @@ def measure(
     """Measure time, memory and FLOPs over the length of a clip. Points go to the folder measures of --results.
 
     Each point has a fresh process with a budget: what crashes, hangs or takes too much ends in a row that says so.
-    Measured again, a point replaces the old one.
+    Measured again, a point replaces the old one; --resume continues where the same command was stopped.
     """
     from harness.measure import measure as measure_all
     from harness.measure import of_preset
@@ -244,7 +247,7 @@ def measure(
 
     options = {"batch": batch, "dtype": dtype, "repeats": repeats, "max_seconds": max_seconds, "threads": threads}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    given |= {"results": results, "device": device}
+    given |= {"results": results, "device": device, "resume": resume}
     if attention is not None:
         given["attention"] = tuple(attention.split(","))
     if max_memory is not None:
