@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness import show
+from harness import memory, show
 from harness.cli_data import check_app, data_app
 from harness.cli_results import compare, leaderboard_app, results_app
 from harness.errors import UserError
@@ -316,9 +316,11 @@ def _prepared(upstreams: Sequence[str], tasks: Sequence[str], *, max_store: str,
 
 def main() -> None:
     """Run a command: exit 0 when it is done, 2 with one sentence when the user must change something."""
+    memory.keep_freed()
     try:
         if app(standalone_mode=False) == INTERRUPTED:  # typer turns Ctrl-C into this
-            print("interrupted; what was finished is kept, so run the same command again", file=sys.stderr)
+            again = "run the same command again (`harness measure` with --resume)"
+            print(f"interrupted; what was finished is kept, so {again}", file=sys.stderr)
             sys.exit(INTERRUPTED)
     except UserError as error:
         _end(str(error))
