@@ -26,7 +26,7 @@ from pathlib import Path
 import numba
 import torch
 
-from harness import memory
+from harness import process
 from harness.upstreams._kernels import OPTIONS, Array
 from harness.upstreams._scan import Scan, scan_in_chunks, selective_scan
 from harness.upstreams._threads import share
@@ -118,7 +118,7 @@ def main() -> None:
     scanned = statistics.median(row["scan"] for row in rows)
     print(f"{'torch':18} {1e3 * plain:9.1f} ms   scan / it {scanned / plain:6.3f}")
 
-    memory.keep_freed()
+    process.keep_freed()
     print(f"\none clip, width {options.width}:\n{'frames':>8} {'ms':>8} {'us/frame':>9} {'extra MB':>9}")
     for frames in LENGTHS:
         way = partial(selective_scan, draw(1, frames, options.width))

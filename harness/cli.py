@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness import memory, show
+from harness import process, show
 from harness.cli_data import check_app, data_app
 from harness.cli_results import compare, leaderboard_app, results_app
 from harness.errors import UserError
@@ -316,7 +316,8 @@ def _prepared(upstreams: Sequence[str], tasks: Sequence[str], *, max_store: str,
 
 def main() -> None:
     """Run a command: exit 0 when it is done, 2 with one sentence when the user must change something."""
-    memory.keep_freed()
+    process.wait_briefly()
+    process.keep_freed()
     try:
         if app(standalone_mode=False) == INTERRUPTED:  # typer turns Ctrl-C into this
             again = "run the same command again (`harness measure` with --resume)"

@@ -9,7 +9,7 @@ from typing import final
 
 import torch
 
-from harness import memory
+from harness import memory, process
 
 #: What the limit on private memory leaves beyond the budget, for threads and for what is loaded later.
 SPARE = 1 << 30
@@ -62,7 +62,7 @@ class Processor(Gauge):
 
     def prepare(self, forward: Callable[[], object], size: int) -> None:
         """From the kernel, page by page."""
-        memory.at_hand(size)
+        process.at_hand(size)
 
     def begin(self) -> int:
         """From here on, the kernel's high-water mark."""
@@ -78,8 +78,8 @@ class Processor(Gauge):
 
     def give_back(self) -> None:
         """From now on it goes back here alone."""
-        memory.keep_freed()
-        memory.give_back()
+        process.keep_freed()
+        process.give_back()
 
 
 @final

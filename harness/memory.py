@@ -1,20 +1,12 @@
-"""How much memory a process holds and how much there is, read from the kernel, and None where it does not tell; and
-what becomes of memory that is freed."""
+"""How much memory a process holds, and how much there is; read from the kernel, and None where it does not tell."""
 
-import ctypes
 import os
 import re
-import sys
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _PROC = Path("/proc")
 _CGROUP = Path("/sys/fs/cgroup")
-#: glibc's names for how much may lie free at the end of its heap, and for what gets pages of its own from the kernel.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MOST = 2**31 - 1
 
 
 def resident(pid: int) -> int | None:
@@ -85,36 +77,3 @@ def total() -> int | None:
 def _kilobytes(name: str, path: Path) -> int | None:
     found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(), re.MULTILINE)
     return int(found[1]) * 1024 if found else None
-
-
-def keep_freed() -> None:
-    """Let this process have again what it has freed, as torch does on a GPU: the kernel clears fresh pages one by one,
-    which costs large networks a tenth of their time and small ones on long clips a third. Only glibc can be told."""
-    if (libc := _glibc()) is not None:
-        libc.mallopt(_M_TRIM_THRESHOLD, _MOST)
-        libc.mallopt(_M_MMAP_THRESHOLD, _MOST)
-
-
-def at_hand(size: int) -> None:
-    """Have so many bytes from the kernel, to be used by what comes next; after :func:`keep_freed`."""
-    if _glibc() is not None:
-        import numpy as np
-
-        blocks = [np.empty(min(1 << 30, size - begin), np.uint8) for begin in range(0, size, 1 << 30)]
-        for block in blocks:
-            block[::_PAGE] = 0
-
-
-def give_back() -> None:
-    """Let the kernel have what this process has freed."""
-    if (libc := _glibc()) is not None:
-        libc.malloc_trim(0)
-
-
-@cache
-def _glibc() -> Any:
-    """None on other systems."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "gnu_get_libc_version") else None

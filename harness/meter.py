@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness import process
 from harness.errors import UserError
 from harness.ways import WAYS, Length, is_cut
 
@@ -186,6 +187,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _go_first()
+    process.wait_briefly()
     importlib.import_module("harness.flops")  # and torch with it, while others that take turns load
     meter = Meter()
     for line in sys.stdin:

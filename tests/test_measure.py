@@ -416,33 +416,3 @@ print(memory.peak() - before)
     grown, peak = map(int, done.stdout.split())
     assert grown > 40_000_000
     assert peak > 40_000_000
-
-
-def test_memory_that_was_freed_is_had_again_without_the_kernel_until_it_is_given_back() -> None:
-    if memory._glibc() is None:
-        pytest.skip("only glibc can be told to keep what is freed")
-    code = """
-import os
-import resource
-import numpy as np
-from harness import memory
-SIZE = 100_000_000
-def pages():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    np.empty(SIZE, np.uint8)[::4096] = 1
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-def held():
-    return memory.resident(os.getpid())
-fresh, before = pages(), held()
-memory.keep_freed()
-pages()
-kept, full = pages(), held() - before
-memory.give_back()
-empty = held() - before
-memory.at_hand(2 * SIZE)
-print(fresh, kept, full, empty, pages())
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    fresh, kept, full, empty, at_hand = map(int, done.stdout.split())
-    assert 10 * max(kept, at_hand) < fresh
-    assert full > 90_000_000 > 10_000_000 > empty
