@@ -9,9 +9,9 @@ Taken in turn in one process, medians over the rounds:
 * exp: torch.exp of as many numbers, which a scan in torch cannot do without, and the same into memory that is kept;
 * torch: the scan without numba, in fewer rounds.
 
-Then the length grows, at one clip: time for each frame, and memory beyond inputs and output. For outputs beyond 32 MB
-malloc asks the kernel for fresh pages each time, which costs more than half of a scan; where there are large pages,
-THP_MEM_ALLOC_ENABLE=1 lets torch take those.
+Then the length grows, at one clip: time for each frame, and memory beyond inputs and output. From there on the process
+keeps what it frees, as harness does: otherwise malloc asks the kernel for fresh pages for every output beyond 32 MB,
+and those cost more than the scan.
 
     python benchmarks/scan.py --rounds 9
 
@@ -33,6 +33,7 @@ from pathlib import Path
 import numba
 import torch
 
+from harness import process
 from harness.upstreams._kernels import OPTIONS, Array
 from harness.upstreams._scan import Scan, scan_in_chunks, selective_scan, triton_kernels
 from harness.upstreams._threads import share
@@ -208,9 +209,11 @@ def main() -> None:
     scanned = statistics.median(row["scan"] for row in rows)
     print(f"{'torch':18} {1e3 * plain:9.1f} ms   scan / it {scanned / plain:6.3f}")
 
+    process.keep_freed()
     print(f"\none clip, width {options.width}:\n{'frames':>8} {'ms':>8} {'us/frame':>9} {'extra MB':>9}")
     for frames in LENGTHS:
         way = partial(selective_scan, draw(1, frames, options.width))
+        way()
         took = statistics.median(seconds(way, clock) for _ in range(options.rounds))
         extra = f"{extra_memory(way):9.1f}" if Path("/proc/self/clear_refs").exists() else ""
         print(f"{frames:8} {1e3 * took:8.1f} {1e6 * took / frames:9.3f} {extra}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness import show
+from harness import process, show
 from harness.cli_data import check_app, data_app
 from harness.cli_results import compare, leaderboard_app, results_app
 from harness.errors import UserError
@@ -228,6 +228,9 @@ def measure(
         typer.Option("--max-memory", help="Budget for one forward, such as 16GB; default 80 % of what is free."),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads that compute on a CPU; default as torch has it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep lengths that are there from the same command, versions and machine.")
+    ] = False,
     results: Results = Path("results"),
     device: Device = "auto",
     as_json: Json = False,
@@ -235,7 +238,7 @@ def measure(
     """Measure time, memory and FLOPs over the length of a clip. Points go to the folder measures of --results.
 
     Each point has a fresh process with a budget: what crashes, hangs or takes too much ends in a row that says so.
-    Measured again, a point replaces the old one.
+    Measured again, a point replaces the old one; --resume continues where the same command was stopped.
     """
     from harness.measure import measure as measure_all
     from harness.measure import of_preset
@@ -244,7 +247,7 @@ def measure(
 
     options = {"batch": batch, "dtype": dtype, "repeats": repeats, "max_seconds": max_seconds, "threads": threads}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    given |= {"results": results, "device": device}
+    given |= {"results": results, "device": device, "resume": resume}
     if attention is not None:
         given["attention"] = tuple(attention.split(","))
     if max_memory is not None:
@@ -313,9 +316,12 @@ def _prepared(upstreams: Sequence[str], tasks: Sequence[str], *, max_store: str,
 
 def main() -> None:
     """Run a command: exit 0 when it is done, 2 with one sentence when the user must change something."""
+    process.wait_briefly()
+    process.keep_freed()
     try:
         if app(standalone_mode=False) == INTERRUPTED:  # typer turns Ctrl-C into this
-            print("interrupted; what was finished is kept, so run the same command again", file=sys.stderr)
+            again = "run the same command again (`harness measure` with --resume)"
+            print(f"interrupted; what was finished is kept, so {again}", file=sys.stderr)
             sys.exit(INTERRUPTED)
     except UserError as error:
         _end(str(error))

@@ -4,11 +4,12 @@ import os
 import resource
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import final
 
 import torch
 
-from harness import memory
+from harness import memory, process
 
 #: What the limit on private memory leaves beyond the budget, for threads and for what is loaded later.
 SPARE = 1 << 30
@@ -17,9 +18,6 @@ SPARE = 1 << 30
 class Gauge(ABC):
     """Reads a device on behalf of this process."""
 
-    #: Whether memory that was given back is so slow to get again that a forward has to run unmeasured first.
-    cold: bool
-
     @abstractmethod
     def bound(self, share: float, budget: int | None) -> int | None:
         """Let what takes more than a budget fail in this process, not elsewhere on the machine.
@@ -27,6 +25,11 @@ class Gauge(ABC):
         Returns:
             The budget in bytes: the one given, or that share of what is free; None where that cannot be told.
         """
+
+    @abstractmethod
+    def prepare(self, forward: Callable[[], object], size: int) -> None:
+        """Have the memory of a forward at hand, so that it is timed as it is among others: extraction gives none back
+        between clips. ``size`` are the bytes that it took before."""
 
     @abstractmethod
     def begin(self) -> int:
@@ -49,8 +52,6 @@ class Gauge(ABC):
 class Processor(Gauge):
     """A CPU: the memory is that of this process."""
 
-    cold = False
-
     def bound(self, share: float, budget: int | None) -> int | None:
         """By the kernel's limit on private memory; how much is really in use, the parent watches."""
         if budget is None and (free := memory.available()) is not None:
@@ -58,6 +59,10 @@ class Processor(Gauge):
         if budget is not None and sys.platform == "linux" and (now := memory.private()) is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (now + budget + SPARE, resource.RLIM_INFINITY))
         return budget
+
+    def prepare(self, forward: Callable[[], object], size: int) -> None:
+        """From the kernel, page by page."""
+        process.at_hand(size)
 
     def begin(self) -> int:
         """From here on, the kernel's high-water mark."""
@@ -72,14 +77,14 @@ class Processor(Gauge):
         return memory.peak()
 
     def give_back(self) -> None:
-        """Freed memory goes back by itself."""
+        """From now on it goes back here alone."""
+        process.keep_freed()
+        process.give_back()
 
 
 @final
 class Card(Gauge):
     """A CUDA device: the memory is that of torch's allocator."""
-
-    cold = True
 
     def bound(self, share: float, budget: int | None) -> int | None:
         """By the allocator's own limit."""
@@ -87,6 +92,10 @@ class Card(Gauge):
         allowed = int(share * free) if budget is None else budget
         torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_allocated() + allowed) / there))
         return allowed
+
+    def prepare(self, forward: Callable[[], object], size: int) -> None:
+        """By a forward, since torch's allocator keeps blocks by their sizes."""
+        forward()
 
     def begin(self) -> int:
         """From here on, the allocator's peak."""

@@ -10,8 +10,9 @@ from harness.errors import UserError
 from harness.events import Event, Report, silent
 from harness.measuring import Measuring
 from harness.plans import Plan, scout
-from harness.points import Point, write
+from harness.points import Point, read_all, write
 from harness.runner import Runner
+from harness.watch import Ended
 from harness.ways import Length
 
 #: What lets a preset end on a CPU within the hour, unless it is given.
@@ -46,13 +47,33 @@ def measure(
         report(Event("scout", f"{name}: loading, and following its shapes", {"upstream": name}))
         plans += scout(name, ascending, setting)
     _know_the_machine(plans)
+    held = read_all(setting.results) if setting.resume else []
     points = []
     for length in ascending:
-        for point in _in_turns(plans, length, setting):
-            write(point, setting.results)
+        kept = _kept(plans, length, setting, held)
+        for point in kept or _in_turns(plans, length, setting):
+            if not kept:
+                write(point, setting.results)
             report(_told(point))
             points.append(point)
     return points
+
+
+def _kept(plans: Sequence[Plan], length: Length, setting: Measuring, held: Sequence[Point]) -> list[Point]:
+    """The points of a length, if all are held and took turns with each other; what has ended there ends its curve."""
+    wanted = [(plan, plan.identity(length, setting)) for plan in plans if not plan.needless(length)]
+    found = [
+        (plan, point)
+        for plan, identity in wanted
+        for point in held
+        if all(getattr(point, name) == value for name, value in identity.items())
+    ]
+    if len(found) < len(wanted) or len({point.together for _, point in found}) > 1:
+        return []
+    for plan, point in found:
+        if point.status != "measured":
+            plan.ended[length] = Ended(point.status, point.sentence)
+    return [point for _, point in found]
 
 
 def _know_the_machine(plans: Sequence[Plan]) -> None:

@@ -24,7 +24,8 @@ class Measuring:
 
     ``repeats`` are timed forwards after one to warm up, as far as ``max_seconds`` suffice for all forwards of a point;
     ``max_memory`` bounds in bytes what a forward may take, by default :data:`SHARE` of what is free on the device.
-    ``threads`` compute on a CPU, by default as many as torch finds good.
+    ``threads`` compute on a CPU, by default as many as torch finds good. To ``resume`` is to keep the lengths that are
+    in the folder of results, measured in the same way by the same versions on the same machine.
     """
 
     batch: int = 1
@@ -39,6 +40,7 @@ class Measuring:
     results: Path = Path("results")
     preset: str = ""
     deviations: tuple[str, ...] = ()
+    resume: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, before any process is started."""
@@ -55,6 +57,11 @@ class Measuring:
             if wrong := next((given for given in all_given if given not in known), None):
                 raise UserError(f"there is no {name} {wrong!r}: {choices(wrong, known)}")
         check_device(self.device)
+
+    @property
+    def asked(self) -> dict[str, float | None]:
+        """What a point rests on beside what is measured."""
+        return {"repeats": self.repeats, "max_seconds": self.max_seconds, "max_memory": self.max_memory}
 
     @cached_property
     def host_bytes(self) -> int | None:

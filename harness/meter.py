@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness import process
 from harness.errors import UserError
 from harness.ways import WAYS, Length, is_cut
 
@@ -37,6 +38,7 @@ class Meter:
         self._upstream: Upstream | None = None
         self._clips: Tensor | None = None
         self._baseline = 0
+        self._peak: int | None = None
         self._joules: Callable[[], float] | None = None
         self._gauge: Gauge
 
@@ -98,8 +100,8 @@ class Meter:
         return {**asdict(counted), "macs": counted.macs, **self._about(way, asked, heard)}
 
     def run(self, *, way: str, attention: str, length: Mapping[str, Any], batch: int) -> dict[str, Any]:
-        """Time one forward; gives its seconds, on a CPU those that its threads worked, the most memory it took, and its
-        joules where they can be read."""
+        """Time one forward; gives its seconds, on a CPU those that its threads worked, the most memory that the first
+        took, and its joules where they can be read."""
         from harness.attention import attending
 
         upstream = self._loaded()
@@ -108,8 +110,7 @@ class Meter:
             self._baseline = self._gauge.begin()
         clips, forward = self._clips, WAYS[way].forward
         with attending(attention):
-            if self._gauge.cold:
-                forward(upstream, clips)
+            self._gauge.prepare(lambda: forward(upstream, clips), self._peak or 0)
             self._gauge.begin()
             before = self._joules() if self._joules else None
             begin, worked = time.perf_counter(), time.process_time()
@@ -117,14 +118,15 @@ class Meter:
             self._gauge.wait()
             seconds, worked = time.perf_counter() - begin, time.process_time() - worked
         joules = None if self._joules is None or before is None else self._joules() - before
-        most = self._gauge.most()
+        if self._peak is None and (most := self._gauge.most()) is not None:
+            self._peak = max(0, most - self._baseline)
         self._gauge.give_back()
         return {
             "seconds": seconds,
             "processor_seconds": None if upstream.device.type == "cuda" else worked,
             "joules": joules,
             "baseline_bytes": self._baseline,
-            "peak_bytes": None if most is None else max(0, most - self._baseline),
+            "peak_bytes": self._peak,
             **self._about(way, Length(**length), tokens),
         }
 
@@ -185,6 +187,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _go_first()
+    process.wait_briefly()
     importlib.import_module("harness.flops")  # and torch with it, while others that take turns load
     meter = Meter()
     for line in sys.stdin:

@@ -45,6 +45,17 @@ class Plan:
     counts: dict[Length, Mapping[str, Any]] = field(default_factory=dict)
     ended: dict[Length, Ended] = field(default_factory=dict)
 
+    def identity(self, length: Length, setting: Measuring) -> dict[str, Any]:
+        """The fields of a point that are known before anything is run."""
+        return {
+            "upstream": self.facts.get("label", self.curve.upstream),
+            "way": self.curve.way,
+            "attention": self.curve.attention,
+            "length": length,
+            **{name: getattr(setting, name) for name in ("dtype", "batch", "asked", "preset", "deviations")},
+            **{name: self.facts.get(name, {}) for name in ("hardware", "environment")},
+        }
+
     def needless(self, length: Length) -> bool:
         """Whether extraction takes this length in one piece, so that the uncut point says it all."""
         return self.curve.way == "windowed" and length not in self.cut

@@ -10,9 +10,10 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.files import write_atomically
+from harness.watch import Status
 from harness.ways import Length
 
-SCHEMA = 1
+SCHEMA = 2
 #: The folder of points within a folder of results.
 FOLDER = "measures"
 
@@ -24,7 +25,8 @@ class Point:
     ``way`` is one of :data:`harness.ways.WAYS`; ``attention`` is ``eager``, ``sdpa`` or, where torch's attention is
     not called, ``own``. ``status`` is ``measured``, or how it ended; ``sentence`` says that and what else is odd.
     Figures that could not be had are absent. ``runs`` are the seconds of each forward; points that share ``together``
-    took turns, so that their runs are pairs. ``deviations`` say where a preset was left.
+    took turns, so that their runs are pairs. ``asked`` are the repeats and budgets that were given, and ``deviations``
+    say where a preset was left.
     """
 
     upstream: str
@@ -33,12 +35,13 @@ class Point:
     dtype: str
     batch: int
     length: Length
-    status: str
+    status: Status
     sentence: str
     figures: Mapping[str, float]
     runs: tuple[float, ...]
     uncounted: Mapping[str, int]
     together: str
+    asked: Mapping[str, float | None]
     preset: str
     deviations: tuple[str, ...]
     hardware: Mapping[str, Any]

@@ -66,26 +66,17 @@ class Runner:
 
     def point(self, mark: str) -> Point:
         """What came of it; ``mark`` is shared by the points that took turns."""
-        curve, setting, ended = self._plan.curve, self._setting, self._ended
+        ended = self._ended
         runs = [] if ended else self._runs or [self._first]
         remark = "one forward, not warmed up" if runs and not self._runs else ""
         return Point(
-            upstream=self._facts.get("label", curve.upstream),
-            way=curve.way,
-            attention=curve.attention,
-            dtype=setting.dtype,
-            batch=setting.batch,
-            length=self._length,
+            **self._plan.identity(self._length, self._setting),
             status=ended.status if ended else "measured",
             sentence=ended.sentence if ended else remark,
-            figures=known(self._facts, self._counted) | seen(runs, setting.batch),
+            figures=known(self._facts, self._counted) | seen(runs, self._setting.batch),
             runs=tuple(run["seconds"] for run in runs),
             uncounted=self._counted.get("uncounted", {}),
             together=mark,
-            preset=setting.preset,
-            deviations=setting.deviations,
-            hardware=self._facts.get("hardware", {}),
-            environment=self._facts.get("environment", {}),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

@@ -276,7 +276,8 @@ def test_an_interrupted_command_says_how_to_continue(
 
     monkeypatch.setattr("harness.experiment.run", interrupted)
     code, _, err = command("run", "--upstream", "mel", "--task", "toy:right", *places(folders))
-    assert (code, err) == (130, "interrupted; what was finished is kept, so run the same command again\n")
+    again = "run the same command again (`harness measure` with --resume)"
+    assert (code, err) == (130, f"interrupted; what was finished is kept, so {again}\n")
 
 
 @pytest.mark.parametrize("arguments", [(), ("data",), ("leaderboard",)])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from harness import cli, memory, plans, results
+from harness import measure as measurement
 from harness.measure import measure, of_preset
 from harness.measuring import Measuring
 from harness.plans import Curve, Plan
@@ -210,6 +211,19 @@ def test_each_ends_in_its_row_and_longer_clips_are_not_tried_while_others_are(
 
 
 @pytest.mark.usefixtures("unruly")
+def test_what_was_stopped_is_resumed_at_the_next_length(setting: Measuring, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["unruly:raises", "unruly"]
+    first = measure(names, seconds(0.5, 1.5), setting)
+    assert [point.status for point in first] == ["measured", "measured", "crashed", "measured"]
+    with monkeypatch.context() as patch:
+        patch.setattr(measurement, "_in_turns", lambda *_: pytest.fail("it was measured again"))
+        assert measure(names, seconds(0.5, 1.5), replace(setting, resume=True)) == first
+    again = measure(names, seconds(0.5, 1.5, 1.7), replace(setting, resume=True))
+    assert again[:4] == first
+    assert len(again) == 6
+
+
+@pytest.mark.usefixtures("unruly")
 def test_the_command_prints_a_row_for_each_point(
     setting: Measuring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,7 +249,7 @@ def test_a_point_that_is_measured_again_replaces_the_old_one(tmp_path: Path, a_p
     assert [point.created for point in read_all(tmp_path)] == ["later"]
 
 
-@pytest.mark.parametrize("change", [{"schema": 2}, {"runs": "none"}, {"length": None}, {"figures": {"a": "b"}}])
+@pytest.mark.parametrize("change", [{"schema": 1}, {"runs": "none"}, {"length": None}, {"figures": {"a": "b"}}])
 def test_a_file_that_is_no_point_is_refused(
     change: dict[str, Any], tmp_path: Path, a_point: Point, refused: Refused
 ) -> None:
@@ -245,13 +259,37 @@ def test_a_file_that_is_no_point_is_refused(
         read(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"asked": {"repeats": 9}},
+        {"environment": {"torch": "1"}},
+        {"hardware": {"device": "a card"}},
+        {"length": Length("seconds", 2.0)},
+        {"batch": 2},
+        {"together": "another"},
+    ],
+)
+def test_only_what_the_same_command_would_measure_is_kept(
+    change: dict[str, Any], a_point: Point, setting: Measuring
+) -> None:
+    plans = [
+        Plan(Curve(name, "uncut", "own"), {name: getattr(a_point, name) for name in ("hardware", "environment")})
+        for name in ("mel", "mfcc")
+    ]
+    held = [replace(a_point, **plan.identity(a_point.length, setting)) for plan in plans]
+    assert measurement._kept(plans, a_point.length, setting, held) == held
+    assert measurement._kept(plans, a_point.length, setting, held[:1]) == []
+    assert measurement._kept(plans, a_point.length, setting, [held[0], replace(held[1], **change)]) == []
+
+
 @pytest.fixture
 def a_point() -> Point:
     values: dict[str, Any] = {
         **{"upstream": "mel", "way": "uncut", "attention": "own", "dtype": "float32", "batch": 1},
         **{"length": Length("seconds", 1.0), "status": "measured", "sentence": "", "figures": {"macs": 1}},
         **{"runs": (1.0,), "uncounted": {"log": 3}, "together": "a", "preset": "", "deviations": ("one",)},
-        **{"hardware": {"device": "cpu"}, "environment": {"torch": "2"}, "created": "now"},
+        **{"hardware": {"device": "cpu"}, "environment": {"torch": "2"}, "created": "now", "asked": {"repeats": 1}},
     }
     return Point(**values)
 

@@ -14,6 +14,6 @@ def point(upstream: str, tokens: float, *runs: float, **own: Any) -> Point:
         **{"upstream": upstream, "way": "uncut", "attention": "sdpa", "dtype": "float32", "batch": 1},
         **{"length": Length("tokens", tokens), "status": "measured", "sentence": "", "figures": figures, "runs": runs},
         **{"uncounted": {}, "together": "a", "preset": "", "deviations": (), "hardware": {}, "environment": {}},
-        "created": "",
+        **{"asked": {}, "created": ""},
     }
     return Point(**values | own)
