@@ -32,8 +32,12 @@ class Gauge(ABC):
         between clips. ``size`` are the bytes that it took before."""
 
     @abstractmethod
-    def begin(self) -> int:
-        """Forget earlier peaks; gives the bytes in use."""
+    def used(self) -> int:
+        """The bytes in use, once what is merely kept has been given back."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Forget earlier peaks."""
 
     @abstractmethod
     def wait(self) -> None:
@@ -64,10 +68,14 @@ class Processor(Gauge):
         """From the kernel, page by page."""
         process.at_hand(size)
 
-    def begin(self) -> int:
+    def used(self) -> int:
+        """What is resident; the first forward is held to that too, which makes it slow."""
+        process.keep_nothing()
+        return memory.resident(os.getpid()) or 0
+
+    def begin(self) -> None:
         """From here on, the kernel's high-water mark."""
         memory.begin_peak()
-        return memory.resident(os.getpid()) or 0
 
     def wait(self) -> None:
         """It is done when a call returns."""
@@ -97,11 +105,15 @@ class Card(Gauge):
         """By a forward, since torch's allocator keeps blocks by their sizes."""
         forward()
 
-    def begin(self) -> int:
+    def used(self) -> int:
+        """What the allocator has handed out."""
+        torch.cuda.synchronize()
+        return int(torch.cuda.memory_allocated())
+
+    def begin(self) -> None:
         """From here on, the allocator's peak."""
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-        return int(torch.cuda.memory_allocated())
 
     def wait(self) -> None:
         """For all kernels."""

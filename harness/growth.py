@@ -57,12 +57,14 @@ def growth(costs: Mapping[float, float]) -> Growth | None:
 
 
 def growth_of(curve: Sequence[Point], figure: str) -> Growth | None:
-    """The exponent of a figure, such as ``latency_median``, over the measured points of one curve."""
-    return growth({point.place: cost for point in curve if (cost := point.figures.get(figure, 0)) > 0})
+    """The exponent of a figure, such as ``latency_median``, over the measured points of one curve; of time, over those
+    that were warmed up."""
+    fair = [point for point in curve if point.warm or figure == "peak_bytes"]
+    return growth({point.place: cost for point in fair if (cost := point.figures.get(figure, 0)) > 0})
 
 
 class Saved(NamedTuple):
-    """What one upstream saves against another at the longest length at which both were measured.
+    """What one upstream saves against another at the longest length at which both were measured and warmed up.
 
     ``time`` is the median, over pairs of runs that took turns, of one minus the ratio of their seconds; ``low`` and
     ``high`` are the least and the most of these; ``memory`` compares peaks. Shares, and negative for what costs more.
@@ -97,12 +99,12 @@ def _compared(what: str, *shares: float) -> str:
 
 
 def saved(curve: Sequence[Point], against: Sequence[Point]) -> Saved | None:
-    """Compare two curves; None where no length was measured of both in turns."""
-    partners = {(other.length, other.together): other for other in against if other.status == "measured"}
+    """Compare two curves; None where no length was measured of both in turns, and warmed up."""
+    partners = {(other.length, other.together): other for other in against if other.warm}
     pairs = [
         (point, partners[point.length, point.together])
         for point in curve
-        if point.status == "measured" and (point.length, point.together) in partners
+        if point.warm and (point.length, point.together) in partners
     ]
     if not pairs:
         return None

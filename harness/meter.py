@@ -107,7 +107,7 @@ class Meter:
         upstream = self._loaded()
         if self._clips is None:
             self._clips = WAYS[way].clips(upstream, Length(**length), batch)
-            self._baseline = self._gauge.begin()
+            self._baseline = self._gauge.used()
         clips, forward = self._clips, WAYS[way].forward
         with attending(attention):
             self._gauge.prepare(lambda: forward(upstream, clips), self._peak or 0)

@@ -16,6 +16,8 @@ from harness.ways import Length
 SCHEMA = 2
 #: The folder of points within a folder of results.
 FOLDER = "measures"
+#: The sentence of a point whose budget was spent by its first forward.
+COLD = "one forward, not warmed up"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,11 @@ class Point:
     def fingerprint(self) -> str:
         """The hardware in eight characters."""
         return _digest(self.hardware)[:8]
+
+    @property
+    def warm(self) -> bool:
+        """Whether what is timed came after a first forward, whose memory is fresh: only then do times compare."""
+        return self.status == "measured" and self.sentence != COLD
 
     @property
     def series(self) -> tuple[Any, ...]:

@@ -8,6 +8,8 @@ from typing import Any
 
 #: The size of a page, or less.
 _PAGE = 4096
+#: What counts as a large block of memory.
+_BLOCK = 1 << 20
 #: glibc's names for how much may lie free at the end of its heap, and for what gets pages of its own from the kernel.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MOST = 2**31 - 1
@@ -28,12 +30,20 @@ def keep_freed() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, _MOST)
 
 
+def keep_nothing() -> None:
+    """Let the kernel have what this process frees, block by block, so that what it holds is what it uses."""
+    if (libc := _glibc()) is not None:
+        libc.mallopt(_M_MMAP_THRESHOLD, _BLOCK)
+        libc.malloc_trim(0)
+
+
 def at_hand(size: int) -> None:
-    """Have so many bytes from the kernel, to be used by what comes next; after :func:`keep_freed`."""
+    """Have so many bytes from the kernel, to be used by what comes next; after :func:`keep_freed`. In small blocks, which
+    lie where others were freed as well."""
     if _glibc() is not None:
         import numpy as np
 
-        blocks = [np.empty(min(1 << 30, size - begin), np.uint8) for begin in range(0, size, 1 << 30)]
+        blocks = [np.empty(_BLOCK, np.uint8) for _ in range(size // _BLOCK)]
         for block in blocks:
             block[::_PAGE] = 0
 

@@ -9,7 +9,7 @@ from typing import Any, final
 from harness.energy import LEAST_SECONDS
 from harness.measuring import Measuring
 from harness.plans import Plan, cropped, load
-from harness.points import Point
+from harness.points import COLD, Point
 from harness.watch import Child, Ended
 from harness.ways import Length
 
@@ -68,7 +68,7 @@ class Runner:
         """What came of it; ``mark`` is shared by the points that took turns."""
         ended = self._ended
         runs = [] if ended else self._runs or [self._first]
-        remark = "one forward, not warmed up" if runs and not self._runs else ""
+        remark = COLD if runs and not self._runs else ""
         return Point(
             **self._plan.identity(self._length, self._setting),
             status=ended.status if ended else "measured",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.growth import growth, growth_of, saved
-from harness.points import curves
+from harness.points import COLD, curves
 from harness.ways import Length
 
 from measured import point
@@ -51,6 +51,20 @@ def test_savings_are_the_median_over_pairs_of_runs_at_the_longest_common_length(
     assert found.point.length == Length("tokens", 200.0)
     assert (found.time, found.low, found.high, found.pairs) == pytest.approx((0.75, 0.5, 0.9, 3))
     assert found.memory == 0
+
+
+def test_what_was_not_warmed_up_counts_for_memory_alone() -> None:
+    lengths = (100.0, 200.0, 400.0, 800.0)
+    cold = point("a", 1600.0, 1e9, sentence=COLD, figures={"latency_median": 1e9, "peak_bytes": 1600.0})
+    one, two = ([point(name, n, n) for n in lengths] for name in "ab")
+    time, memory = (growth_of([*one, cold], figure) for figure in ("latency_median", "peak_bytes"))
+    assert time is not None
+    assert memory is not None
+    assert (time.last, memory.last) == (800.0, 1600.0)
+    assert (time.exponent, memory.exponent) == pytest.approx((1, 1))
+    found = saved([*two, point("b", 1600.0, 1.0)], [*one, cold])
+    assert found is not None
+    assert found.point.length.value == 800
 
 
 def test_runs_that_did_not_take_turns_are_not_compared() -> None:
