@@ -38,8 +38,8 @@ def keep_nothing() -> None:
 
 
 def at_hand(size: int) -> None:
-    """Have so many bytes from the kernel, to be used by what comes next; after :func:`keep_freed`. In small blocks, which
-    lie where others were freed as well."""
+    """Have so many bytes from the kernel, to be used by what comes next; after :func:`keep_freed`. They come in small
+    blocks, which lie where others were freed as well."""
     if _glibc() is not None:
         import numpy as np
 
