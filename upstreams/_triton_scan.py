@@ -39,6 +39,9 @@ WARPS = 12
 #: Frames of the shortest chunk. What is kept of a chunk is as large as its inputs in ``STATES`` frames.
 SHORTEST = 96
 
+#: One warp; sums of products round once.
+LAUNCHED: Any = {"num_warps": 1, "enable_fp_fusion": True}
+
 #: What is raised where Triton finds no compiler, driver or support for the GPU, or not enough of its resources.
 FAILURES = (triton.TritonError, subprocess.SubprocessError, RuntimeError, OSError, ImportError, AssertionError)
 
@@ -103,7 +106,8 @@ def run(  # noqa: PLR0913 (a kernel takes no records)
     if states is not None:
         states += ((chunk * clips + clip) * count + column) * width + channel[None]
         if y is not None:
-            h = tl.load(states - clips * count * width, tile & (chunk > 0), 0.0)
+            entered = (column < count * tl.minimum(chunk, 1)) & there[None]  # the first chunk starts from zero
+            h = tl.load(states - clips * count * width, entered, 0.0)
 
     first = chunk * length
     t = frames - 1 - first if reverse else first
@@ -218,11 +222,11 @@ def _scan(part: "Scan", gate: Tensor | None, total: Tensor | None, y: Tensor, ch
         states = torch.empty(chunks - 1, clips, count, width, device=y.device)
         steps = torch.empty(chunks - 1, clips, width, device=y.device)
         first = (u, delta, a, b, c, d, bias, None, None, None, states, steps)
-        run[blocks, chunks - 1, clips](*first, *sizes, num_warps=1)
+        run[blocks, chunks - 1, clips](*first, *sizes, **LAUNCHED)
         blocks_of_states = math.ceil(count * width / CARRIED)
-        carry[blocks_of_states, clips](states, steps, a, chunks - 1, width, count, CARRIED, num_warps=1)
+        carry[blocks_of_states, clips](states, steps, a, chunks - 1, width, count, CARRIED, **LAUNCHED)
     last = (u, delta, a, b, c, d, bias, None if gate is None else by, total, y, states, None)
-    run[blocks, chunks, clips](*last, *sizes, num_warps=1)
+    run[blocks, chunks, clips](*last, *sizes, **LAUNCHED)
 
 
 def _rows(x: Tensor) -> Tensor:
