@@ -59,8 +59,7 @@ def growth(costs: Mapping[float, float]) -> Growth | None:
 def growth_of(curve: Sequence[Point], figure: str) -> Growth | None:
     """The exponent of a figure, such as ``latency_median``, over the measured points of one curve; of time, over those
     that were warmed up."""
-    fair = [point for point in curve if point.warm or figure == "peak_bytes"]
-    return growth({point.place: cost for point in fair if (cost := point.figures.get(figure, 0)) > 0})
+    return growth({point.place: cost for point in curve if (cost := point.cost(figure))})
 
 
 class Saved(NamedTuple):

@@ -61,6 +61,10 @@ class Point:
         """Whether what is timed came after a first forward, whose memory is fresh: only then do times compare."""
         return self.status == "measured" and self.sentence != COLD
 
+    def cost(self, figure: str) -> float | None:
+        """A figure, if it compares with those of other points: no time of a forward that was not warmed up."""
+        return self.figures.get(figure) if self.warm or figure == "peak_bytes" else None
+
     @property
     def series(self) -> tuple[Any, ...]:
         """What points of one curve have in common: all but the length."""

@@ -133,7 +133,7 @@ def shared_costs(points: Sequence[Point], upstreams: set[str]) -> dict[str, floa
 
     Extraction's own way counts: windows where a clip is cut; of several attentions, the faster.
     """
-    had = [p for p in points if p.upstream in upstreams and "real_time_factor" in p.figures and not p.preset]
+    had = [p for p in points if p.upstream in upstreams and p.cost("real_time_factor") and not p.preset]
     settings = {(p.length, p.batch, p.dtype, p.upstream) for p in had}
     shared = Counter((length, batch, dtype) for length, batch, dtype, _ in settings)
     if not shared:

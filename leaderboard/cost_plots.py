@@ -45,7 +45,7 @@ def _lines(points: Sequence[Point], figure: str, unit: float) -> Iterator[go.Sca
     names = list(dict.fromkeys(point.upstream for point in points))
     colours = {name: _COLOURS[n % len(_COLOURS)] for n, name in enumerate(names)}
     for curve in curves(points).values():
-        places = {point.place: point.figures[figure] / unit for point in curve if point.figures.get(figure, 0) > 0}
+        places = {point.place: cost / unit for point in curve if (cost := point.cost(figure))}
         if places:
             first = curve[0]
             name = " · ".join([first.upstream, *_apart(first)])

@@ -9,7 +9,7 @@ import pytest
 from harness.leaderboard.cost import cost_parts, cost_sheets, shared_costs
 from harness.leaderboard.cost_plots import Dot, cost_curves, front, score_against_cost
 from harness.leaderboard.page import build
-from harness.points import Point
+from harness.points import COLD, Point
 from harness.ways import Length
 
 from measured import point
@@ -85,6 +85,15 @@ def test_what_was_published_of_a_preset_is_drawn_beside_it() -> None:
     measured, known = figure.data
     assert (measured.line.dash, known.line.dash) == ("dash", "dot")
     assert (known.x[0], known.y[0]) == (5_000, 0.24)
+
+
+def test_times_that_were_not_warmed_up_are_in_the_table_alone() -> None:
+    points = [costing("a", 0.1), costing("a", 0.2, 20.0), costing("a", 9.0, 40.0, sentence=COLD)]
+    drawn = {figure: cost_curves(points, figure) for figure in ("latency_median", "peak_bytes")}
+    assert all(drawn.values())
+    assert [list(curves.data[0].x) for curves in drawn.values() if curves] == [[10.0, 20.0], [10.0, 20.0, 40.0]]
+    assert shared_costs(points, {"a"}) == {"a": 0.2}
+    assert COLD in str(cost_sheets(points))
 
 
 def test_one_length_is_no_curve() -> None:
