@@ -12,7 +12,7 @@ _PAGE = 4096
 _BLOCK = 1 << 20
 #: glibc's names for how much may lie free at the end of its heap, and for what gets pages of its own from the kernel.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MOST = 2**31 - 1
+_LIMITLESS = -1
 
 
 def wait_briefly() -> None:
@@ -26,8 +26,8 @@ def keep_freed() -> None:
     """Let this process have again what it has freed, as torch does on a GPU: the kernel clears fresh pages one by one,
     which costs large networks a tenth of their time and small ones on long clips a third. Only glibc can be told."""
     if (libc := _glibc()) is not None:
-        libc.mallopt(_M_TRIM_THRESHOLD, _MOST)
-        libc.mallopt(_M_MMAP_THRESHOLD, _MOST)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LIMITLESS)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LIMITLESS)
 
 
 def keep_nothing() -> None:
