@@ -28,7 +28,7 @@ def measure(
     one took too long or too much.
 
     Raises:
-        UserError: a name is unknown, its weights cannot be had, or the results cannot be written.
+        UserError: a name is unknown, its weights cannot be had, or the results cannot be written, or to resume, read.
     """
     from harness.registry import UpstreamSpec
     from harness.results import make_folder
@@ -41,13 +41,13 @@ def measure(
     for name in upstreams:
         UpstreamSpec.parse(name).weights(file_hash)
     make_folder(setting.results)
+    held = read_all(setting.results) if setting.resume else []
     ascending = sorted(set(lengths))
     plans: list[Plan] = []
     for name in dict.fromkeys(upstreams):
         report(Event("scout", f"{name}: loading, and following its shapes", {"upstream": name}))
         plans += scout(name, ascending, setting)
     _know_the_machine(plans)
-    held = read_all(setting.results) if setting.resume else []
     points = []
     for length in ascending:
         kept = _kept(plans, length, setting, held)

@@ -327,6 +327,15 @@ def test_what_the_user_can_mend_is_told_before_anything_runs(
     assert not (setting.results / FOLDER).exists()
 
 
+def test_points_that_cannot_be_read_are_told_before_anything_is_resumed(
+    setting: Measuring, a_point: Point, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(a_point, setting.results).write_text('{"schema": 1}')
+    monkeypatch.setattr(measurement, "scout", lambda *_: pytest.fail("it was loaded"))
+    with refused("measure it anew"):
+        measure(["mel"], seconds(1), replace(setting, resume=True))
+
+
 def test_a_length_that_does_not_fit_is_not_tried() -> None:
     length = Length("tokens", 22_000.0)
     counts: dict[Length, Mapping[str, Any]] = {length: {"heard": 1.0, "peak_bytes": 44_700_000_000}}
